@@ -1,0 +1,222 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"hearth/base/db"
+	"hearth/base/db/dbtest"
+)
+
+var notes = []db.Migration{{Name: "notes", SQL: `
+CREATE TABLE notes (
+	id BIGINT PRIMARY KEY,
+	who TEXT NOT NULL,
+	body BYTEA, -- a comment
+	done BOOLEAN NOT NULL DEFAULT FALSE,
+	UNIQUE (who)
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+`}}
+
+type note struct {
+	ID   int64
+	Who  string
+	Body []byte
+	Done bool
+}
+
+func (n *note) columns() []any { return []any{&n.ID, &n.Who, &n.Body, &n.Done} }
+
+func open(t *testing.T, source string) *db.DB {
+	d := dbtest.Open(t, source)
+	if err := d.Migrate(t.Context(), notes); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func insert(tx *db.Tx, id int64, who string) error {
+	return tx.Exec(`INSERT INTO notes (id, who, body) VALUES ($1, $2, $3)`, id, who, []byte("hello"))
+}
+
+func count(t *testing.T, d *db.DB) (n int) {
+	t.Helper()
+	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+		n, err = db.One(tx, db.Value[int], `SELECT COUNT(*) FROM notes`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestWriteThenRead(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		err := d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, tx.NextPos(), "alice") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.Read(t.Context(), func(tx *db.Tx) error {
+			n, err := db.One(tx, (*note).columns, `SELECT id, who, body, done FROM notes WHERE who = $1`, "alice")
+			if err != nil {
+				return err
+			}
+			if n.ID != 1 || n.Who != "alice" || string(n.Body) != "hello" || n.Done {
+				t.Errorf("read %+v", n)
+			}
+			_, err = db.One(tx, (*note).columns, `SELECT id, who, body, done FROM notes WHERE who = $1`, "bob")
+			if !errors.Is(err, db.ErrNoRow) {
+				t.Errorf("err = %v, want ErrNoRow", err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Position() != 1 {
+			t.Errorf("position = %d, want 1", d.Position())
+		}
+	})
+}
+
+// A failing write takes nothing of its neighbours in the same commit with it,
+// leaves no gap in the positions, and runs none of its after-commit functions.
+func TestGroupCommitKeepsNeighboursApart(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		var mu sync.Mutex
+		var seen []int64
+		d.OnCommit(func(pos int64) { seen = append(seen, pos) })
+		var wg sync.WaitGroup
+		const writers = 200
+		positions := map[int64]bool{}
+		for i := range writers {
+			wg.Go(func() {
+				err := d.Write(context.Background(), func(tx *db.Tx) error {
+					pos := tx.NextPos()
+					tx.AfterCommit(func() { mu.Lock(); positions[pos] = true; mu.Unlock() })
+					who := fmt.Sprint("user", i)
+					if i%10 == 3 {
+						who = "the same" // all but the first violate UNIQUE
+					}
+					if err := insert(tx, pos, who); err != nil {
+						return err
+					}
+					if i%10 == 7 {
+						return errors.New("changed my mind")
+					}
+					if i%10 == 9 {
+						panic("a bug")
+					}
+					return nil
+				})
+				if bad := i%10 == 7 || i%10 == 9; bad && err == nil {
+					t.Error("write should have failed")
+				} else if !bad && i%10 != 3 && err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		want := writers - writers/10*2 - (writers/10 - 1)
+		if n := count(t, d); n != want {
+			t.Errorf("%d rows, want %d", n, want)
+		}
+		if len(positions) != want || !positions[1] || !positions[int64(want)] {
+			t.Errorf("positions are not 1..%d: %d of them", want, len(positions))
+		}
+		for i := 1; i < len(seen); i++ {
+			if seen[i] <= seen[i-1] {
+				t.Errorf("OnCommit went from %d to %d", seen[i-1], seen[i])
+			}
+		}
+	})
+}
+
+// Two processes on one database hand out each position once.
+func TestTwoWritersShareTheStream(t *testing.T) {
+	source := dbtest.Postgres(t)
+	a, b := open(t, source), open(t, source)
+	var wg sync.WaitGroup
+	for i, d := range []*db.DB{a, b, a, b, a, b} {
+		wg.Go(func() {
+			for n := range 20 {
+				err := d.Write(context.Background(), func(tx *db.Tx) error {
+					return insert(tx, tx.NextPos(), fmt.Sprint(i, "/", n))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := count(t, a); n != 120 {
+		t.Errorf("%d rows, want 120", n)
+	}
+	if head := max(a.Position(), b.Position()); head != 120 {
+		t.Errorf("head = %d, want 120", head)
+	}
+}
+
+func TestReopenKeepsPosition(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		if err := d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, tx.NextPos(), "alice") }); err != nil {
+			t.Fatal(err)
+		}
+		d.Close()
+		if err := d.Write(t.Context(), func(*db.Tx) error { return nil }); !errors.Is(err, db.ErrClosed) {
+			t.Errorf("write after close: %v", err)
+		}
+		if d := open(t, source); d.Position() != 1 {
+			t.Errorf("position = %d, want 1", d.Position())
+		}
+	})
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		err := d.Migrate(t.Context(), nil)
+		if e, ok := errors.AsType[*db.NewerSchemaError](err); !ok || e.Have != 1 {
+			t.Errorf("err = %v, want NewerSchemaError", err)
+		}
+	})
+}
+
+func TestIn(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		ids := make([]int64, 1300)
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for i := range ids {
+				ids[i] = tx.NextPos()
+				if err := insert(tx, ids[i], fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		err = d.Read(t.Context(), func(tx *db.Tx) error {
+			return db.In(ids, 2, func(in string, args []any) error {
+				got, err := db.All(tx, db.Value[int64], `SELECT id FROM notes WHERE done = $1 AND id IN (`+in+`)`, append([]any{false}, args...)...)
+				found += len(got)
+				return err
+			})
+		})
+		if err != nil || found != len(ids) {
+			t.Errorf("found %d of %d: %v", found, len(ids), err)
+		}
+	})
+}
