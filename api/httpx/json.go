@@ -1,0 +1,157 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"hearth/base/db"
+	"hearth/matrix/mxerr"
+)
+
+// Raw is a response that is JSON already.
+type Raw []byte
+
+// None is the request of routes without a body, and the empty object that
+// many answer.
+type None struct{}
+
+// JSON makes a handler of fn. Req is decoded from the body, whatever its
+// Content-Type; Res is written as 200 with a JSON body. An error is written as
+// mxerr.From(err) says.
+func JSON[Req, Res any](fn func(context.Context, *http.Request, Req) (Res, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var req Req
+		if err := decode(r, &req); err != nil {
+			Fail(w, r, err)
+			return
+		}
+		res, err := fn(r.Context(), r, req)
+		if err != nil {
+			Fail(w, r, err)
+			return
+		}
+		Answer(w, r, http.StatusOK, res)
+	})
+}
+
+// Answer writes v as JSON with the given status.
+func Answer(w http.ResponseWriter, r *http.Request, status int, v any) {
+	body, ok := v.(Raw)
+	if !ok {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			Fail(w, r, err)
+			return
+		}
+		body = b.Bytes()
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may have gone away, which is its right
+}
+
+// Body reads the whole body of a request, within its route's limit. It must be
+// one JSON object; no body counts as {}: clients omit it on /logout, /join and
+// others, and the specification lets them.
+func Body(r *http.Request) (json.RawMessage, error) {
+	body, err := io.ReadAll(r.Body)
+	if isTooLarge(err) {
+		return nil, mxerr.New(mxerr.TooLarge, "The body is too large")
+	}
+	if err != nil {
+		return nil, &mxerr.Error{Code: mxerr.NotJSON, Text: "The body could not be read", Cause: err}
+	}
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return json.RawMessage("{}"), nil
+	}
+	if err := checkJSON(body); err != nil {
+		return nil, err
+	}
+	if body[0] != '{' {
+		return nil, mxerr.New(mxerr.BadJSON, "The body must be a JSON object")
+	}
+	return body, nil
+}
+
+func decode(r *http.Request, v any) error {
+	if _, ok := v.(*None); ok && r.Method == http.MethodGet {
+		return nil // a GET may carry a body that means nothing
+	}
+	body, err := Body(r)
+	if err != nil {
+		return err
+	}
+	return Decode(body, v)
+}
+
+// Decode unmarshals a body, with errors that a client's author understands.
+func Decode(body []byte, v any) error {
+	err := json.Unmarshal(body, v)
+	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return mxerr.New(mxerr.BadJSON, "The field %q must not be a %s", te.Field, te.Value)
+	}
+	if err != nil {
+		return &mxerr.Error{Code: mxerr.BadJSON, Text: "The body has a wrong value", Cause: err}
+	}
+	return nil
+}
+
+// Fail writes err as the router that serves r does.
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if c, ok := r.Context().Value(callKey{}).(*call); ok {
+		c.router.Fail(w, r, err)
+		return
+	}
+	write(w, mxerr.From(err))
+}
+
+// Fail writes err. Only failures of ours are logged as errors.
+func (rt *Router) Fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := mxerr.From(err)
+	switch {
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+		return // nobody listens
+	case errors.Is(err, db.ErrFull):
+		e = &mxerr.Error{Code: mxerr.Unknown, Text: "The server's disk is full: nothing was stored", Status: http.StatusInsufficientStorage}
+		rt.cfg.Log.ErrorContext(r.Context(), "the disk is full", "route", r.Pattern, "err", err)
+	case e.HTTPStatus() >= http.StatusInternalServerError:
+		rt.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "err", err)
+	default:
+		rt.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "request refused",
+			slog.String("route", r.Pattern), slog.String("errcode", string(e.Code)), slog.String("error", e.Text))
+	}
+	write(w, e)
+}
+
+func write(w http.ResponseWriter, e *mxerr.Error) {
+	body := map[string]any{"errcode": e.Code, "error": e.Text}
+	for k, v := range e.Fields {
+		body[k] = v
+	}
+	if ms, ok := e.Fields["retry_after_ms"].(int64); ok {
+		w.Header().Set("Retry-After", strconv.FormatInt((ms+999)/1000, 10))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.HTTPStatus())
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// checkJSON refuses what Go's decoder would let pass: invalid UTF-8, duplicate
+// keys, and nesting that costs more to walk than it can be worth.
+func checkJSON(body []byte) error {
+	if !json.Valid(body) {
+		return mxerr.New(mxerr.NotJSON, "The body is not JSON")
+	}
+	return nil
+}
