@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tool is a program of the system that tests need.
+type tool struct {
+	why    string
+	debian []string // packages that bring it
+	there  func() bool
+}
+
+var tools = map[string]tool{
+	"gcc":        {"go test -race needs a C compiler", []string{"gcc", "libc6-dev"}, inPath("gcc")},
+	"ip":         {"tests make network namespaces", []string{"iproute2"}, inPath("ip")},
+	"coturn":     {"its turnutils_* programs are clients for our TURN server", []string{"coturn"}, inPath("turnutils_uclient")},
+	"chromium":   {"two of its pages talk and call through Hearth", []string{"chromium", "fonts-dejavu-core"}, inPath("chromium")},
+	"postgresql": {"every store and engine test runs on it too", []string{"postgresql"}, func() bool { return postgresBin() != "" }},
+}
+
+func inPath(program string) func() bool {
+	return func() bool {
+		_, err := exec.LookPath(program)
+		return err == nil
+	}
+}
+
+// install sees to it that the named tools are there. It uses apt as root, and
+// otherwise says what to install.
+func install(ctx context.Context, names ...string) error {
+	var packages, missing []string
+	for _, name := range names {
+		if t := tools[name]; !t.there() {
+			packages = append(packages, t.debian...)
+			missing = append(missing, fmt.Sprintf("  %-11s %s", name, t.why))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if os.Geteuid() != 0 || !inPath("apt-get")() {
+		return fmt.Errorf("these are missing:\n%s\nInstall them and run this again. On Debian or Ubuntu:\n  sudo apt-get update && sudo apt-get install -y --no-install-recommends %s",
+			strings.Join(missing, "\n"), strings.Join(packages, " "))
+	}
+	say("apt-get install %s", strings.Join(packages, " "))
+	for _, args := range [][]string{
+		{"update", "-q"},
+		append([]string{"install", "-q", "-y", "--no-install-recommends"}, packages...),
+	} {
+		apt := shell(ctx, "apt-get", args...)
+		apt.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if err := apt.Run(); err != nil {
+			return fmt.Errorf("apt-get %s: %w", args[0], err)
+		}
+	}
+	for _, name := range names {
+		if !tools[name].there() {
+			return fmt.Errorf("apt-get installed %s, but %s is still not to be found", strings.Join(tools[name].debian, " "), name)
+		}
+	}
+	return nil
+}
+
+// oldest versions of Node.js that the packages of the browser tests run on.
+const nodeMajor, nodeMinor = 20, 19
+
+// installNode runs npm ci for the browser tests unless it already ran for the
+// same lock file. Node itself must be there: the one in Debian 12 is too old.
+func installNode(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "node", "--version").Output()
+	if err != nil || !newEnough(string(out)) || !inPath("npm")() {
+		return fmt.Errorf("the browser tests need Node.js %d.%d or newer with npm (found: %s); see https://nodejs.org/en/download",
+			nodeMajor, nodeMinor, cmp.Or(strings.TrimSpace(string(out)), "none"))
+	}
+	const dir, stamp = "e2e/browser", "e2e/browser/node_modules/.installed"
+	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
+	if err != nil {
+		return err
+	}
+	sum := fmt.Appendf(nil, "%x", sha256.Sum256(lock))
+	if old, err := os.ReadFile(stamp); err == nil && bytes.Equal(old, sum) {
+		return nil
+	}
+	say("npm ci (%s)", dir)
+	npm := shell(ctx, "npm", "ci", "--loglevel=error")
+	npm.Dir = dir
+	if err := npm.Run(); err != nil {
+		return fmt.Errorf("npm ci in %s: %w", dir, err)
+	}
+	return os.WriteFile(stamp, sum, 0o644)
+}
+
+// newEnough reads what node --version prints, such as "v20.19.0".
+func newEnough(version string) bool {
+	m := regexp.MustCompile(`^v(\d+)\.(\d+)\.`).FindStringSubmatch(version)
+	if m == nil {
+		return false
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	return major > nodeMajor || major == nodeMajor && minor >= nodeMinor
+}
+
+// postgresBin is the folder with PostgreSQL's server programs, the newest
+// that is installed, or "". Debian keeps them out of PATH.
+func postgresBin() string {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // the pattern is well-formed
+	version := func(p string) int {
+		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(p))))
+		return n
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(b) - version(a) })
+	if len(found) > 0 && version(found[0]) >= 14 {
+		return filepath.Dir(found[0])
+	}
+	if p, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(p)
+	}
+	return ""
+}
