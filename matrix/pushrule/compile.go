@@ -1,0 +1,189 @@
+package pushrule
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Rules is a Ruleset made ready to evaluate events. It never changes, so
+// many goroutines may share it.
+type Rules struct {
+	user      string
+	override  []compiled
+	content   []compiled
+	room      map[string]Result
+	sender    map[string]Result
+	underride []compiled
+}
+
+type compiled struct {
+	conditions []condition
+	result     Result
+}
+
+// condition reports whether an event meets one condition of a rule.
+type condition func(f *Fields, ctx *Context) bool
+
+// Compile prepares the enabled rules of rs for the user they belong to.
+func Compile(rs Ruleset, userID string) *Rules {
+	return &Rules{
+		user:      userID,
+		override:  compileList(Override, rs.Override),
+		content:   compileList(Content, rs.Content),
+		room:      byID(Room, rs.Room),
+		sender:    byID(Sender, rs.Sender),
+		underride: compileList(Underride, rs.Underride),
+	}
+}
+
+func compileList(k Kind, l List) []compiled {
+	out := make([]compiled, 0, len(l))
+	for _, r := range l {
+		if !r.Enabled {
+			continue
+		}
+		if cs, ok := conditions(k, r); ok {
+			out = append(out, compiled{cs, resultOf(k, r)})
+		}
+	}
+	return out
+}
+
+// byID indexes rules whose id says what they match.
+func byID(k Kind, l List) map[string]Result {
+	out := map[string]Result{}
+	for _, r := range l {
+		if _, taken := out[r.ID]; r.Enabled && !taken {
+			out[r.ID] = resultOf(k, r)
+		}
+	}
+	return out
+}
+
+// conditions returns what r asks of an event; ok is false if no event can
+// ever match.
+func conditions(k Kind, r Rule) (cs []condition, ok bool) {
+	if k == Content {
+		return []condition{inBody(newGlob(r.Pattern))}, r.Pattern != ""
+	}
+	for _, c := range r.Conditions {
+		f := compile(c)
+		if f == nil {
+			return nil, false
+		}
+		cs = append(cs, f)
+	}
+	return cs, true
+}
+
+// compile returns nil for a condition that no event meets: an unknown one, or
+// one that lacks a parameter.
+func compile(c Condition) condition {
+	switch c.Kind {
+	case "event_match":
+		return eventMatch(c)
+	case "event_property_is":
+		return propertyIs(parsePath(c.Key), parseScalar(c.Value))
+	case "event_property_contains":
+		return propertyContains(parsePath(c.Key), parseScalar(c.Value))
+	case "contains_display_name":
+		return containsDisplayName
+	case "room_member_count":
+		return memberCount(c.Is)
+	case "sender_notification_permission":
+		return senderPermission(c.Key)
+	}
+	return nil
+}
+
+func eventMatch(c Condition) condition {
+	if c.Pattern == nil || c.Key == "" {
+		return nil
+	}
+	g := newGlob(*c.Pattern)
+	switch c.Key {
+	case "content.body":
+		return inBody(g)
+	case "type":
+		return func(f *Fields, _ *Context) bool { return g.whole(f.typ) }
+	}
+	p := parsePath(c.Key)
+	return func(f *Fields, _ *Context) bool {
+		v, _ := f.property(p)
+		s, ok := v.(string)
+		return ok && g.whole(strings.ToLower(s))
+	}
+}
+
+func inBody(g glob) condition {
+	return func(f *Fields, _ *Context) bool {
+		s, ok := f.bodyText()
+		return ok && g.words(s)
+	}
+}
+
+func propertyIs(p path, want scalar) condition {
+	if want.kind == compound {
+		return nil
+	}
+	return func(f *Fields, _ *Context) bool {
+		v, ok := f.property(p)
+		return ok && want.equal(v)
+	}
+}
+
+func propertyContains(p path, want scalar) condition {
+	if want.kind == compound {
+		return nil
+	}
+	return func(f *Fields, _ *Context) bool {
+		v, _ := f.property(p)
+		list, _ := v.([]any)
+		for _, x := range list {
+			if want.equal(x) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// containsDisplayName is deprecated since v1.17, but old clients made rules
+// with it.
+func containsDisplayName(f *Fields, ctx *Context) bool {
+	if ctx.DisplayName == "" {
+		return false
+	}
+	s, ok := f.bodyText()
+	return ok && literal(ctx.DisplayName).words(s)
+}
+
+func memberCount(is string) condition {
+	digits := strings.TrimLeft(is, "=<>")
+	n, err := strconv.Atoi(digits)
+	if err != nil || strings.ContainsAny(digits[:1], "+-") {
+		return nil
+	}
+	switch is[:len(is)-len(digits)] {
+	case "", "==":
+		return func(_ *Fields, ctx *Context) bool { return ctx.Members == n }
+	case "<":
+		return func(_ *Fields, ctx *Context) bool { return ctx.Members < n }
+	case ">":
+		return func(_ *Fields, ctx *Context) bool { return ctx.Members > n }
+	case "<=":
+		return func(_ *Fields, ctx *Context) bool { return ctx.Members <= n }
+	case ">=":
+		return func(_ *Fields, ctx *Context) bool { return ctx.Members >= n }
+	}
+	return nil
+}
+
+func senderPermission(key string) condition {
+	if key == "" {
+		return nil
+	}
+	return func(_ *Fields, ctx *Context) bool {
+		return ctx.SenderLevel != nil && ctx.NotifyLevel != nil && ctx.SenderLevel() >= ctx.NotifyLevel(key)
+	}
+}
