@@ -1,0 +1,197 @@
+// Package config reads Hearth's configuration: one TOML file and the conf.d
+// folder beside it. It is strict (a key it does not know stops the start) and
+// it says where each value came from.
+//
+// It refuses to know what the values do. It opens no port and no database; the
+// only files it touches are the configuration itself and the certificate pair
+// that the configuration names.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+//go:generate go test -run TestExampleIsFresh -update .
+
+// Config is everything an operator can set. The comments of these structs are
+// the manual: example.toml is made from them, so they speak to the operator and
+// not to the programmer. The tag "is" names the kind of a value (kinds.go).
+type Config struct {
+	// The name behind the colon in @user:example.com. It can never change
+	// later. It need not be the name of this machine.
+	ServerName string `toml:"server_name" is:"servername"`
+
+	Listen       Listen       `toml:"listen"`
+	TLS          TLS          `toml:"tls"`
+	Network      Network      `toml:"network"`
+	Storage      Storage      `toml:"storage"`
+	Registration Registration `toml:"registration"`
+	TURN         TURN         `toml:"turn"`
+	Presence     Presence     `toml:"presence"`
+	Limits       Limits       `toml:"limits"`
+	Media        Media        `toml:"media"`
+	Log          Log          `toml:"log"`
+
+	file    string            // the main file, "" for Default
+	origins map[string]Origin // by dotted key; keys left at their default are absent
+}
+
+// Listen is the addresses that clients connect to.
+type Listen struct {
+	// Plain HTTP, as "host:port", ":port" for every address of this machine,
+	// or "" for none. Put a reverse proxy in front, or use https below.
+	HTTP string `toml:"http" is:"address"`
+
+	// HTTPS, for example ":443"; needs tls.mode = "files".
+	HTTPS string `toml:"https" is:"address"`
+
+	// Addresses or networks of your own reverse proxies, for example
+	// ["127.0.0.1", "::1"]. Only their X-Forwarded-For and X-Forwarded-Proto
+	// headers are believed. Without it everybody behind a proxy shares one
+	// address, and so one rate limit.
+	TrustedProxies []netip.Prefix `toml:"trusted_proxies" is:"networks"`
+}
+
+// TLS is the certificate for https and for TURN over TLS.
+type TLS struct {
+	// off:   no TLS in Hearth (the reverse proxy does it).
+	// files: use the two files below.
+	Mode string `toml:"mode" is:"choice" of:"off files"`
+
+	// PEM file with the certificate and its chain ("fullchain.pem").
+	// A relative path starts at the folder of the main configuration file.
+	Cert string `toml:"cert" is:"path"`
+
+	// PEM file with the private key of that certificate.
+	Key string `toml:"key" is:"path"`
+}
+
+// Network is how this machine is seen from outside.
+type Network struct {
+	// Public addresses of this machine, for calls: "auto", or a list such as
+	// ["203.0.113.7", "2001:db8::7"]. Write them when the machine is behind NAT:
+	// clients are told to send their media there.
+	External []netip.Addr `toml:"external" is:"external"` // empty means auto
+}
+
+// Storage is where data lives.
+type Storage struct {
+	// Folder for the database, media, generated keys and the admin socket.
+	// A relative path starts at the folder of the main configuration file.
+	// Secrets that Hearth makes for itself are in its folder "keys".
+	Dir string `toml:"dir" is:"path"`
+
+	// "" keeps everything in an embedded SQLite database in dir. Otherwise a
+	// PostgreSQL URL: "postgres://user:password@host:5432/name".
+	Database string `toml:"database" is:"database"`
+}
+
+// Registration is who may make an account.
+type Registration struct {
+	// closed: only the operator makes accounts ("hearth user add").
+	// token:  people need a registration token ("hearth token create").
+	// open:   everybody. Spammers will find an open server on the internet.
+	Mode string `toml:"mode" is:"choice" of:"closed token open"`
+
+	// Secret for register_new_matrix_user and for tools that speak Synapse's
+	// shared-secret registration. "" turns that door off.
+	SharedSecret string `toml:"shared_secret" is:"secret"`
+
+	// Whether people may look around without an account.
+	Guests bool `toml:"guests" is:"switch"`
+}
+
+// TURN is the relay for voice and video calls.
+type TURN struct {
+	// Where the relay listens for UDP, TCP and TLS: "host:port", ":port", or
+	// the bare port. 3478 is customary for udp and tcp, 5349 for tls. Each
+	// listener is on only when it is named here; with none, calls work only
+	// between people whose networks reach each other. tls needs tls.mode = "files".
+	UDP string `toml:"udp" is:"address"`
+	TCP string `toml:"tcp" is:"address"`
+	TLS string `toml:"tls" is:"address"`
+
+	// UDP ports that media is relayed from; open them in the firewall. A 1:1
+	// call needs up to four.
+	RelayPorts PortRange `toml:"relay_ports" is:"ports"`
+
+	// Realm in the relay's answers. "" means the server name.
+	Realm string `toml:"realm" is:"text"`
+
+	// Secret to hand to another homeserver so that its people use this relay
+	// too (Synapse's turn_shared_secret). This server's own people do not need it.
+	Secret string `toml:"secret" is:"secret"`
+
+	// How many relayed streams one person may hold at a time, and all people
+	// together. 0 means no limit but the number of relay ports.
+	UserQuota  int `toml:"user_quota" is:"count"`
+	TotalQuota int `toml:"total_quota" is:"count"`
+
+	// How long the passwords that clients get for the relay are good.
+	Lifetime time.Duration `toml:"lifetime" is:"duration"`
+
+	// Whether guests get a password for the relay.
+	AllowGuests bool `toml:"allow_guests" is:"switch"`
+
+	// The relay never sends to private, local or reserved addresses. Add
+	// addresses that it must not reach, or exempt some: "192.0.2.1",
+	// "10.0.0.0-10.255.255.255" or "10.0.0.0/8". Allowed wins over denied.
+	DeniedPeers  []AddrRange `toml:"denied_peers" is:"peers"`
+	AllowedPeers []AddrRange `toml:"allowed_peers" is:"peers"`
+}
+
+// Presence is the online dot.
+type Presence struct {
+	// Whether people see who is online. Turning it off saves work on big servers.
+	Enabled bool `toml:"enabled" is:"switch"`
+}
+
+// Limits is protection against floods.
+type Limits struct {
+	// Rate limits on logins, registration and sending. Turn them off only for
+	// tests and benchmarks.
+	Enabled bool `toml:"enabled" is:"switch"`
+}
+
+// Media is uploaded files.
+type Media struct {
+	// Largest upload, for example "100MB" (KB, MB and GB are powers of 1000;
+	// K, M, G and KiB, MiB, GiB are powers of 1024). The reverse proxy's own
+	// limit must not be smaller.
+	MaxUpload int64 `toml:"max_upload" is:"size"` // bytes
+}
+
+// Log is what Hearth writes to standard error.
+type Log struct {
+	// debug, info, warn or error.
+	Level string `toml:"level" is:"choice" of:"debug info warn error"`
+
+	// text, json, or auto: text on a terminal and JSON otherwise.
+	Format string `toml:"format" is:"choice" of:"auto text json"`
+}
+
+// Default is the configuration of an empty file. It has no server name.
+func Default() *Config {
+	return &Config{
+		Listen:       Listen{HTTP: "127.0.0.1:8008"},
+		TLS:          TLS{Mode: "off"},
+		Storage:      Storage{Dir: "/var/lib/hearth"},
+		Registration: Registration{Mode: "closed"},
+		TURN: TURN{
+			RelayPorts:  PortRange{49160, 49359},
+			UserQuota:   12,
+			Lifetime:    24 * time.Hour,
+			AllowGuests: true,
+		},
+		Presence: Presence{Enabled: true},
+		Limits:   Limits{Enabled: true},
+		Media:    Media{MaxUpload: 100_000_000},
+		Log:      Log{Level: "info", Format: "auto"},
+	}
+}
+
+// CallsOn reports whether any TURN listener is named.
+func (c *Config) CallsOn() bool {
+	return c.TURN.UDP != "" || c.TURN.TCP != "" || c.TURN.TLS != ""
+}
