@@ -108,7 +108,7 @@ func TestUnreadable(t *testing.T) {
 		t.Error(err)
 	}
 	dir := t.TempDir()
-	if _, err := Load(dir); err == nil || err.Error() != dir+": cannot be read is a directory; name a TOML file" {
+	if _, err := Load(dir); err == nil || err.Error() != dir+": cannot be read: is a directory; name a TOML file" {
 		t.Error(err)
 	}
 	if os.Geteuid() == 0 {
