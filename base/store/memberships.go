@@ -1,0 +1,101 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"hearth/base/db"
+)
+
+// Membership is a user's relation to a room.
+type Membership int64
+
+// The memberships. None is that of users who never had to do with a room.
+const (
+	None Membership = iota
+	Invite
+	Knock
+	Join
+	Leave
+	Ban
+)
+
+var membershipNames = [...]string{None: "leave", Invite: "invite", Knock: "knock", Join: "join", Leave: "leave", Ban: "ban"}
+
+// String is the word in m.room.member events.
+func (m Membership) String() string {
+	if m < 0 || int(m) >= len(membershipNames) {
+		return fmt.Sprintf("Membership(%d)", int64(m))
+	}
+	return membershipNames[m]
+}
+
+// ParseMembership reads the word of an m.room.member event; None if there is
+// no such membership.
+func ParseMembership(s string) Membership {
+	for m := Invite; m <= Ban; m++ {
+		if membershipNames[m] == s {
+			return m
+		}
+	}
+	return None
+}
+
+// Member is a user's current membership of a room.
+type Member struct {
+	User       string
+	Room       int64
+	Membership Membership
+	Event      int64 // nid of the m.room.member event
+	Forgotten  bool
+}
+
+func (m *Member) columns() []any {
+	return []any{&m.User, &m.Room, &m.Membership, &m.Event, &m.Forgotten}
+}
+
+const memberColumns = `usr, room, membership, event, forgotten`
+
+// SetMember stores a membership. A change makes a room remembered again.
+func SetMember(tx *db.Tx, m Member) error {
+	return tx.Exec(`
+		INSERT INTO memberships (`+memberColumns+`) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (usr, room) DO UPDATE
+		SET membership = excluded.membership, event = excluded.event, forgotten = excluded.forgotten`,
+		m.User, m.Room, m.Membership, m.Event, m.Forgotten)
+}
+
+// SetForgotten marks a room that its user has left and does not want to see.
+func SetForgotten(tx *db.Tx, user string, room int64) error {
+	return tx.Exec(`UPDATE memberships SET forgotten = $1 WHERE usr = $2 AND room = $3`, true, user, room)
+}
+
+// RoomsOf returns all memberships of a user.
+func RoomsOf(tx *db.Tx, user string) ([]Member, error) {
+	return db.All(tx, (*Member).columns, `SELECT `+memberColumns+` FROM memberships WHERE usr = $1 ORDER BY room`, user)
+}
+
+// MembersOf returns the members of a room that have one of the given
+// memberships, in the order of their user ids.
+func MembersOf(tx *db.Tx, room int64, in ...Membership) ([]Member, error) {
+	words := make([]string, len(in))
+	for i, m := range in {
+		words[i] = fmt.Sprint(int64(m))
+	}
+	return db.All(tx, (*Member).columns, `
+		SELECT `+memberColumns+` FROM memberships
+		WHERE room = $1 AND membership IN (`+strings.Join(words, ",")+`) ORDER BY usr`, room)
+}
+
+// MemberOf returns a user's membership, or db.ErrNoRow.
+func MemberOf(tx *db.Tx, room int64, user string) (Member, error) {
+	return db.One(tx, (*Member).columns, `SELECT `+memberColumns+` FROM memberships WHERE usr = $1 AND room = $2`, user, room)
+}
+
+// SharesRoom reports whether two users are joined to the same room.
+func SharesRoom(tx *db.Tx, a, b string) (bool, error) {
+	n, err := db.One(tx, db.Value[int64], `
+		SELECT COUNT(*) FROM memberships x JOIN memberships y ON y.room = x.room AND y.membership = 3
+		WHERE x.usr = $1 AND x.membership = 3 AND y.usr = $2`, a, b)
+	return n > 0, err
+}
