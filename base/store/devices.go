@@ -1,0 +1,65 @@
+package store
+
+import "hearth/base/db"
+
+// Device is a row of devices.
+type Device struct {
+	User     string
+	ID       string
+	Name     string
+	Created  int64  // ms
+	LastSeen int64  // ms, 0 for never
+	IP       string // of the last request
+}
+
+const deviceColumns = `usr, device, name, created, last_seen, ip`
+
+func (d *Device) columns() []any {
+	return []any{&d.User, &d.ID, &d.Name, &d.Created, &d.LastSeen, &d.IP}
+}
+
+// AddDevice adds d, or leaves the device of that id as it is. It reports
+// whether d is new.
+func AddDevice(tx *db.Tx, d Device) (bool, error) {
+	n, err := tx.ExecN(`
+		INSERT INTO devices (`+deviceColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (usr, device) DO NOTHING`,
+		d.User, d.ID, d.Name, d.Created, d.LastSeen, d.IP)
+	return n == 1, err
+}
+
+// Devices lists the devices of a user, oldest first.
+func Devices(tx *db.Tx, user string) ([]Device, error) {
+	return db.All(tx, (*Device).columns, `
+		SELECT `+deviceColumns+` FROM devices WHERE usr = $1 ORDER BY created, device`, user)
+}
+
+// DeviceByID returns a device, or db.ErrNoRow.
+func DeviceByID(tx *db.Tx, user, device string) (Device, error) {
+	return db.One(tx, (*Device).columns, `
+		SELECT `+deviceColumns+` FROM devices WHERE usr = $1 AND device = $2`, user, device)
+}
+
+// RenameDevice reports false if there is no such device.
+func RenameDevice(tx *db.Tx, user, device, name string) (bool, error) {
+	n, err := tx.ExecN(`UPDATE devices SET name = $1 WHERE usr = $2 AND device = $3`, name, user, device)
+	return n == 1, err
+}
+
+// SeenDevice notes when and from where a device was last active.
+func SeenDevice(tx *db.Tx, user, device string, at int64, ip string) error {
+	return tx.Exec(`
+		UPDATE devices SET last_seen = $1, ip = $2
+		WHERE usr = $3 AND device = $4 AND last_seen < $1`, at, ip, user, device)
+}
+
+// DeleteDevice removes a device with all its tokens. It reports whether there
+// was one.
+func DeleteDevice(tx *db.Tx, user, device string) (bool, error) {
+	if err := DeleteTokens(tx, user, device); err != nil {
+		return false, err
+	}
+	n, err := tx.ExecN(`DELETE FROM devices WHERE usr = $1 AND device = $2`, user, device)
+	return n == 1, err
+}
