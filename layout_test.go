@@ -36,6 +36,7 @@ var order = strings.Fields(`
 	base/trie
 	base/notify
 	base/db
+	base/db/dbtest
 	base/store
 
 	auth/password
@@ -72,7 +73,7 @@ var order = strings.Fields(`
 // mayImport says which packages may use a module that Hearth did not write.
 // "*" stands for all. A module without a line may be used in tests only.
 var mayImport = map[string][]string{
-	"github.com/jackc/pgx/v5":         {"base/db"},
+	"github.com/jackc/pgx/v5":         {"base/db", "base/db/dbtest"},
 	"github.com/pelletier/go-toml/v2": {"base/config"},
 	"github.com/pion":                 {"calls/turn"},
 	"golang.org/x/crypto":             {"*"},
