@@ -38,6 +38,7 @@ var order = strings.Fields(`
 	base/db
 	base/db/dbtest
 	base/store
+	base/store/storetest
 
 	auth/password
 
@@ -80,7 +81,7 @@ var mayImport = map[string][]string{
 	"golang.org/x/net":                {"*"},
 	"golang.org/x/sync":               {"*"},
 	"golang.org/x/sys":                {"*"},
-	"golang.org/x/term":               {"cmd/hearth"},
+	"golang.org/x/term":               {"base/logx", "cmd/hearth"},
 	"golang.org/x/text":               {"*"},
 	"modernc.org/sqlite":              {"base/db"},
 	"rsc.io/qr":                       {"api/webui", "cmd/hearth"},

@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) error {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("cannot build cmd/hearth: %w", err)
 	}
-	return syscall.Exec("./hearth", append([]string{"hearth", "trial"}, args...), os.Environ())
+	return syscall.Exec("./hearth", append([]string{"./hearth", "trial"}, args...), os.Environ())
 }
 
 // shell prepares a command whose output is ours. When ctx ends it is asked to
