@@ -61,8 +61,8 @@ func Canonical(dst, src []byte, opt Options) ([]byte, error) {
 	if depth <= 0 {
 		depth = DefaultDepth
 	}
-	s := scanner{src: src, out: dst, numbers: opt.Numbers, depth: depth}
-	s.members = s.room[:0]
+	var room [24]member
+	s := scanner{src: src, out: dst, numbers: opt.Numbers, depth: depth, members: room[:0]}
 	s.space()
 	if err := s.value(); err != nil {
 		return dst, err
@@ -92,7 +92,6 @@ type scanner struct {
 	numbers Numbers
 	depth   int
 	members []member // of all objects that are open, innermost last
-	room    [24]member
 }
 
 // space skips white space between tokens.

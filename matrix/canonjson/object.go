@@ -72,10 +72,10 @@ func (s *scanner) object() error {
 
 // reorder sorts the members that were written from body on.
 func (s *scanner) reorder(base, body int) error {
-	ms := s.members[base:]
+	ms, out := s.members[base:], s.out
 	// Stable, so that of equal keys the last one in the source comes last.
 	slices.SortStableFunc(ms, func(a, b member) int {
-		return compareKeys(s.out[a.key:a.keyEnd], s.out[b.key:b.keyEnd])
+		return compareKeys(out[a.key:a.keyEnd], out[b.key:b.keyEnd])
 	})
 	// The sorted copy is made behind the members and then moved to their place.
 	written := len(s.out)

@@ -123,10 +123,10 @@ func skip(b []byte, at int) int {
 
 // KeyIs reports whether a key as Each gives it means name.
 func KeyIs(key []byte, name string) bool {
-	if string(key) == name {
-		return true
+	if bytes.IndexByte(key, '\\') < 0 {
+		return string(key) == name
 	}
-	return bytes.IndexByte(key, '\\') >= 0 && string(unescape(key)) == name
+	return string(unescape(key)) == name
 }
 
 // Key is the text of a key as Each gives it.

@@ -8,36 +8,43 @@ import (
 
 // str copies a string, undoing every escape that canonical JSON does not have.
 func (s *scanner) str() error {
-	s.at++
-	s.out = append(s.out, '"')
-	start := s.at
-	ascii := true
-	for s.at < len(s.src) {
-		c := s.src[s.at]
-		if c >= ' ' && c != '"' && c != '\\' {
-			ascii = ascii && c < utf8.RuneSelf
-			s.at++
+	open := s.at // the quote, or where the part not copied yet starts
+	at := s.at + 1
+	var high byte // has bit 7 if a byte is not ASCII
+	for src := s.src; at < len(src); at++ {
+		c := src[at]
+		if plain[c] {
+			high |= c
 			continue
 		}
 		if c < ' ' {
 			return ErrSyntax
 		}
-		if !ascii && !utf8.Valid(s.src[start:s.at]) {
+		if high >= utf8.RuneSelf && !utf8.Valid(src[open:at]) {
 			return ErrUTF8
 		}
-		s.out = append(s.out, s.src[start:s.at]...)
-		s.at++
 		if c == '"' {
-			s.out = append(s.out, '"')
+			s.at = at + 1
+			s.out = append(s.out, src[open:s.at]...)
 			return nil
 		}
+		s.out = append(s.out, src[open:at]...)
+		s.at = at + 1
 		if err := s.escape(); err != nil {
 			return err
 		}
-		start, ascii = s.at, true
+		open, at, high = s.at, s.at-1, 0
 	}
 	return ErrSyntax
 }
+
+// plain has the bytes that stand for themselves inside of a string.
+var plain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= ' ' && c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // escape reads what follows a backslash.
 func (s *scanner) escape() error {
