@@ -16,17 +16,13 @@ import (
 type flags struct {
 	*flag.FlagSet
 	json bool
+	help io.Writer
 }
 
 func newFlags(e *env, name string) *flags {
-	f := &flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError)}
+	f := &flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), help: e.stdout}
 	f.SetOutput(io.Discard) // errors are printed once, by env.code
-	f.Usage = func() {
-		fmt.Fprintf(e.stdout, "usage: %s\n", name)
-		f.SetOutput(e.stdout)
-		f.PrintDefaults()
-		f.SetOutput(io.Discard)
-	}
+	f.Usage = func() {}     // and help by parse
 	return f
 }
 
@@ -42,6 +38,9 @@ func (f *flags) parse(args []string, names ...string) ([]string, error) {
 	var rest []string
 	for {
 		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(f.help, "usage: %s\n", f.Name())
+			f.SetOutput(f.help)
+			f.PrintDefaults()
 			return nil, err
 		} else if err != nil {
 			return nil, usagef("%v", err)

@@ -108,7 +108,7 @@ var (
 	itemPort   = regexp.MustCompile(`(?m)^\s*(?:-\s+)?port:\s*(\d+)`)
 	itemHTTP   = regexp.MustCompile(`(?m)^\s*(?:-\s+)?type:\s*['"]?http['"]?\s*(?:#.*)?$`)
 	itemTLS    = regexp.MustCompile(`(?mi)^\s*(?:-\s+)?tls:\s*(?:true|yes|on)\b`)
-	itemClient = regexp.MustCompile(`(?m)^\s*(?:-\s+)?names:\s*\[[^\]]*\bclient\b|^\s*-\s+['"]?client['"]?\s*$`)
+	itemClient = regexp.MustCompile(`(?m)\bnames:\s*\[[^\]]*\bclient\b|^\s*-\s+['"]?client['"]?\s*$`)
 )
 
 // readYAML reads the three keys that the tool needs from Synapse's YAML: two
