@@ -140,34 +140,33 @@ func ListUsers(tx *db.Tx, f UserFilter) (page []UserEntry, total int64, err erro
 func (f UserFilter) where() (string, []any) {
 	clauses := []string{"1 = 1"}
 	var args []any
-	add := func(clause string, arg any) {
-		args = append(args, arg)
-		clauses = append(clauses, strings.ReplaceAll(clause, "$", fmt.Sprintf("$%d", len(args))))
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf("$%d", len(args))
 	}
+	add := func(clause ...string) { clauses = append(clauses, strings.Join(clause, "")) }
 	if f.Name != "" {
-		// "@ali%" would match the server name too, so only what is before ":".
-		add(`(LOWER(u.usr) LIKE $ ESCAPE '\'`, "%"+like(f.Name)+"%:%")
-		add(`LOWER(COALESCE(n.value, '')) LIKE $ ESCAPE '\')`, "%"+like(f.Name)+"%")
-		last := len(clauses) - 1
-		clauses = append(clauses[:last-1], clauses[last-1]+" OR "+clauses[last])
+		// The ":" keeps the name from being found in the server's.
+		add(`(LOWER(u.usr) LIKE `, arg("%"+like(f.Name)+"%:%"), ` ESCAPE '\'`,
+			` OR LOWER(COALESCE(n.value, '')) LIKE `, arg("%"+like(f.Name)+"%"), ` ESCAPE '\')`)
 	}
 	if f.ID != "" {
-		add(`LOWER(u.usr) LIKE $ ESCAPE '\'`, "%"+like(f.ID)+"%")
+		add(`LOWER(u.usr) LIKE `, arg("%"+like(f.ID)+"%"), ` ESCAPE '\'`)
 	}
 	if f.Guest != nil {
-		add(`u.guest = $`, *f.Guest)
+		add(`u.guest = `, arg(*f.Guest))
 	}
 	if f.Admin != nil {
-		add(`u.admin = $`, *f.Admin)
+		add(`u.admin = `, arg(*f.Admin))
 	}
 	if f.Deactivated != nil {
-		add(`u.deactivated = $`, *f.Deactivated)
+		add(`u.deactivated = `, arg(*f.Deactivated))
 	}
 	if f.Kind != nil {
-		add(`u.kind = $`, *f.Kind)
+		add(`u.kind = `, arg(*f.Kind))
 	}
 	for _, k := range f.NotKinds {
-		add(`u.kind <> $`, k)
+		add(`u.kind <> `, arg(k))
 	}
 	return strings.Join(clauses, " AND "), args
 }

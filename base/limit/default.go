@@ -1,0 +1,34 @@
+package limit
+
+import "time"
+
+// Default are the rates of a server that strangers can reach. They are far
+// above what people do and far below what guessing and flooding need. Buckets
+// are counted per user, or per address where nobody is logged in yet.
+func Default() map[string]Rate {
+	return map[string]Rate{
+		// Accounts.
+		"login":                {Every: time.Second, Burst: 30},
+		"login_failed_account": {Every: 20 * time.Second, Burst: 10},
+		"login_failed_address": {Every: 5 * time.Second, Burst: 30},
+		"register":             {Every: 5 * time.Second, Burst: 20},
+		"registration_token":   {Every: 5 * time.Second, Burst: 10},
+		"refresh":              {Every: time.Second, Burst: 60},
+		"account":              {Every: time.Second, Burst: 30},
+		"profile":              {Every: time.Second, Burst: 30},
+		"profile_lookup":       {Every: 20 * time.Millisecond, Burst: 500},
+		"admin_register":       {Every: 200 * time.Millisecond, Burst: 100},
+		"turn":                 {Every: time.Second, Burst: 30},
+
+		// Rooms.
+		"send":        {Every: 100 * time.Millisecond, Burst: 100},
+		"create_room": {Every: 5 * time.Second, Burst: 20},
+		"join":        {Every: time.Second, Burst: 30},
+		"invite":      {Every: time.Second, Burst: 50},
+		"knock":       {Every: 5 * time.Second, Burst: 10},
+		"typing":      {Every: 200 * time.Millisecond, Burst: 50},
+		"receipts":    {Every: 50 * time.Millisecond, Burst: 200},
+		"presence":    {Every: time.Second, Burst: 20},
+		"directory":   {Every: 200 * time.Millisecond, Burst: 50},
+	}
+}

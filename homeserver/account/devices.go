@@ -1,0 +1,171 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// Device is a client that somebody is logged in with.
+type Device struct {
+	ID       string
+	Name     string
+	LastSeen time.Time // zero if never
+	IP       string    // of the last request
+}
+
+// Devices lists a user's devices, oldest first.
+func (e *Engine) Devices(ctx context.Context, user mxid.UserID) ([]Device, error) {
+	var rows []store.Device
+	err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = store.Devices(tx, string(user))
+		return err
+	})
+	out := make([]Device, len(rows))
+	for i, row := range rows {
+		out[i] = e.deviceOf(row)
+	}
+	return out, err
+}
+
+// Device returns one device, or M_NOT_FOUND.
+func (e *Engine) Device(ctx context.Context, user mxid.UserID, id string) (Device, error) {
+	if !storable(id) {
+		return Device{}, errNoDevice()
+	}
+	var row store.Device
+	err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
+		row, err = store.DeviceByID(tx, string(user), id)
+		return err
+	})
+	if err == db.ErrNoRow {
+		return Device{}, errNoDevice()
+	}
+	return e.deviceOf(row), err
+}
+
+func (e *Engine) deviceOf(row store.Device) Device {
+	if s, ok := e.seen.latest(row.User, row.ID); ok {
+		row.LastSeen, row.IP = s.at, s.ip
+	}
+	d := Device{ID: row.ID, Name: row.Name, IP: row.IP}
+	if row.LastSeen != 0 {
+		d.LastSeen = time.UnixMilli(row.LastSeen)
+	}
+	return d
+}
+
+// RenameDevice sets the name that a device has for its owner. The error is
+// M_NOT_FOUND if there is no such device.
+func (e *Engine) RenameDevice(ctx context.Context, user mxid.UserID, id, name string) error {
+	if err := short("display_name", name); err != nil {
+		return err
+	}
+	if !storable(id) {
+		return errNoDevice()
+	}
+	return e.db.Write(ctx, func(tx *db.Tx) error {
+		found, err := store.RenameDevice(tx, string(user), id, name)
+		if err == nil && !found {
+			err = errNoDevice()
+		}
+		return err
+	})
+}
+
+// DeleteDevices logs devices of a user out; ids that are not there do not
+// matter. The user authenticates for it: the error may be *Challenge.
+func (e *Engine) DeleteDevices(ctx context.Context, s *Session, ids []string, auth *Auth, addr string) error {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	what := sha256.Sum256([]byte(strings.Join(ids, "\x00")))
+	err := e.confirm(ctx, s, "delete devices "+hex.EncodeToString(what[:]), auth, addr)
+	if err != nil {
+		return err
+	}
+	return e.RemoveDevices(ctx, s.User, ids)
+}
+
+// confirm makes the owner of a session type their password.
+func (e *Engine) confirm(ctx context.Context, s *Session, operationName string, auth *Auth, addr string) error {
+	_, err := e.interact(ctx, operation{
+		name: operationName + " " + string(s.User), user: s.User, addr: addr,
+		flows: []Flow{{[]string{stagePassword}}},
+	}, auth)
+	return err
+}
+
+// Logout ends a session, and its device with it.
+func (e *Engine) Logout(ctx context.Context, s *Session) error {
+	return e.RemoveDevices(ctx, s.User, []string{s.Device})
+}
+
+// LogoutAll ends all sessions of a user.
+func (e *Engine) LogoutAll(ctx context.Context, user mxid.UserID) error {
+	return e.removeDevicesBut(ctx, user, "")
+}
+
+// RemoveDevices deletes devices of a user with their tokens.
+func (e *Engine) RemoveDevices(ctx context.Context, user mxid.UserID, ids []string) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !storable(id) })
+	var removed []string
+	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
+		removed, err = e.removeTx(tx, user, ids)
+		return err
+	})
+	if err == nil && len(removed) > 0 {
+		e.OnDevicesRemoved(ctx, user, removed)
+	}
+	return err
+}
+
+// removeDevicesBut deletes all devices of a user but one, or all if keep is "".
+func (e *Engine) removeDevicesBut(ctx context.Context, user mxid.UserID, keep string) error {
+	var removed []string
+	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
+		removed, err = e.removeButTx(tx, user, keep)
+		return err
+	})
+	if err == nil && len(removed) > 0 {
+		e.OnDevicesRemoved(ctx, user, removed)
+	}
+	return err
+}
+
+func (e *Engine) removeButTx(tx *db.Tx, user mxid.UserID, keep string) ([]string, error) {
+	rows, err := store.Devices(tx, string(user))
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, row := range rows {
+		if row.ID != keep {
+			ids = append(ids, row.ID)
+		}
+	}
+	return e.removeTx(tx, user, ids)
+}
+
+func (e *Engine) removeTx(tx *db.Tx, user mxid.UserID, ids []string) (removed []string, err error) {
+	for _, id := range ids {
+		found, err := store.DeleteDevice(tx, string(user), id)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			removed = append(removed, id)
+			e.forget(tx, string(user), id)
+		}
+	}
+	return removed, nil
+}
+
+func errNoDevice() error { return mxerr.New(mxerr.NotFound, "You have no device with this id") }

@@ -1,0 +1,144 @@
+package account
+
+import (
+	"context"
+	"errors"
+
+	"hearth/auth/password"
+	"hearth/base/db"
+	"hearth/base/limit"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// Identifier says who logs in (client-server-api/#identifier-types).
+type Identifier struct {
+	Type    string `json:"type"` // "m.id.user", "m.id.thirdparty" or "m.id.phone"
+	User    string `json:"user"`
+	Medium  string `json:"medium"`
+	Address string `json:"address"`
+}
+
+// LoginRequest is a login with a password.
+type LoginRequest struct {
+	Identifier Identifier
+	Password   string
+	Device     string // "" for a new one
+	DeviceName string // of a new one
+	Refresh    bool   // whether the client can refresh tokens
+	Addr       string // IP address of the client
+}
+
+// Login checks a password and opens a device. The error is M_FORBIDDEN for a
+// wrong password and for an unknown user alike, M_USER_DEACTIVATED, or
+// M_LIMIT_EXCEEDED.
+func (e *Engine) Login(ctx context.Context, r LoginRequest) (Grant, error) {
+	name := ""
+	switch r.Identifier.Type {
+	case "m.id.user":
+		name = r.Identifier.User
+	case "m.id.thirdparty", "m.id.phone":
+		// Nobody has a mail address or a phone number on this server: as wrong as
+		// an unknown user.
+		return Grant{}, errLogin()
+	default:
+		return Grant{}, mxerr.New(mxerr.InvalidParam, "Unknown kind of login identifier")
+	}
+	if name == "" {
+		return Grant{}, mxerr.New(mxerr.InvalidParam, "The user name is missing")
+	}
+	if err := checkDevice(r.Device, r.DeviceName); err != nil {
+		return Grant{}, err
+	}
+	u, err := e.find(ctx, name)
+	if err != nil && !isNotFound(err) {
+		return Grant{}, err
+	}
+	ok, err := e.checkPassword(ctx, u, name, r.Password, r.Addr)
+	if err != nil {
+		return Grant{}, err
+	}
+	if u.Deactivated {
+		return Grant{}, mxerr.New(mxerr.UserDeactivated, "This account has been deactivated")
+	}
+	if !ok {
+		return Grant{}, errLogin()
+	}
+	return e.LoginAs(ctx, mxid.UserID(u.ID), r.Device, r.DeviceName, r.Refresh)
+}
+
+// LoginAs opens a device of a user who has been authenticated.
+func (e *Engine) LoginAs(ctx context.Context, user mxid.UserID, device, deviceName string, refresh bool) (Grant, error) {
+	g := e.grant(user, device, refresh)
+	err := e.db.Write(ctx, func(tx *db.Tx) error {
+		// The account may have been deactivated while its password was checked.
+		u, err := store.UserByID(tx, string(user))
+		if err != nil {
+			return err
+		}
+		if u.Deactivated {
+			return mxerr.New(mxerr.UserDeactivated, "This account has been deactivated")
+		}
+		return e.openDevice(tx, g, deviceName)
+	})
+	return g, err
+}
+
+// checkPassword reports whether password is u's. It takes equally long for a
+// user who does not exist, which is the zero u, and counts failures against
+// name and addr.
+func (e *Engine) checkPassword(ctx context.Context, u store.User, name, pass, addr string) (bool, error) {
+	if u.ID != "" {
+		name = u.ID
+	}
+	const byAccount, byAddr = "login_failed_account", "login_failed_address"
+	if retry, ok := e.Limits.Allow(byAddr, addr); !ok {
+		return false, limit.Error(retry)
+	}
+	if retry, ok := e.Limits.Allow(byAccount, name); !ok {
+		e.Limits.Refund(byAddr, addr)
+		return false, limit.Error(retry)
+	}
+	if len(pass) > password.MaxLen {
+		return false, nil
+	}
+	ok, outdated, err := e.Hasher.Verify(ctx, u.Password, pass)
+	if err != nil || !ok {
+		return false, err
+	}
+	e.Limits.Refund(byAddr, addr)
+	e.Limits.Refund(byAccount, name)
+	if outdated {
+		e.rehash(ctx, u, pass)
+	}
+	return true, nil
+}
+
+// rehash replaces an imported or cheaper hash while the password is at hand. If
+// that fails the old one is good until next time.
+func (e *Engine) rehash(ctx context.Context, u store.User, pass string) {
+	fresh, err := e.Hasher.Hash(ctx, pass)
+	if err == nil {
+		err = e.db.Write(ctx, func(tx *db.Tx) error {
+			return store.RehashPassword(tx, u.ID, u.Password, fresh)
+		})
+	}
+	if err != nil {
+		e.Log.Warn("a password hash of an older kind was not replaced", "user", u.ID, "err", err)
+	}
+}
+
+func errLogin() error { return mxerr.New(mxerr.Forbidden, "Invalid username or password") }
+
+func isNotFound(err error) bool {
+	e, ok := errors.AsType[*mxerr.Error](err)
+	return ok && e.Code == mxerr.NotFound
+}
+
+func checkDevice(id, name string) error {
+	if err := short("device_id", id); err != nil {
+		return err
+	}
+	return short("initial_device_display_name", name)
+}

@@ -1,0 +1,112 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxid"
+)
+
+// AddUser makes an account for the operator. An empty displayName means the
+// localpart.
+func (e *Engine) AddUser(ctx context.Context, localpart, password string, admin bool, displayName string) (mxid.UserID, error) {
+	n := NewUser{Localpart: localpart, Password: password, Admin: admin}
+	if displayName != "" {
+		n.DisplayName = &displayName
+	}
+	return e.Create(ctx, n)
+}
+
+// UserFilter says which accounts Users lists; see the store.
+type UserFilter = store.UserFilter
+
+// Listed is an account with what a list shows of it.
+type Listed struct {
+	User
+	DisplayName string
+	AvatarURL   string
+	LastSeen    time.Time // zero if never
+}
+
+// Users lists a page of the accounts, and says how many match in all.
+func (e *Engine) Users(ctx context.Context, f UserFilter) ([]Listed, int64, error) {
+	if !storable(f.Name) || !storable(f.ID) {
+		return nil, 0, nil // nobody has such a name
+	}
+	var rows []store.UserEntry
+	var total int64
+	err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, total, err = store.ListUsers(tx, f)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	out := make([]Listed, len(rows))
+	for i, row := range rows {
+		if out[i], err = listed(row); err != nil {
+			return nil, 0, err
+		}
+	}
+	return out, total, nil
+}
+
+func listed(row store.UserEntry) (Listed, error) {
+	l := Listed{User: userOf(row.User)}
+	var err error
+	if row.DisplayName != "" {
+		err = json.Unmarshal([]byte(row.DisplayName), &l.DisplayName)
+	}
+	if row.AvatarURL != "" && err == nil {
+		err = json.Unmarshal([]byte(row.AvatarURL), &l.AvatarURL)
+	}
+	if row.LastSeen != 0 {
+		l.LastSeen = time.UnixMilli(row.LastSeen)
+	}
+	return l, err
+}
+
+// Change is what the operator may change of an account. Nil leaves a value as
+// it is.
+type Change struct {
+	Admin *bool
+	Kind  *string
+}
+
+// Change changes an account, given by id or localpart.
+func (e *Engine) Change(ctx context.Context, user string, c Change) error {
+	return e.db.Write(ctx, func(tx *db.Tx) error {
+		u, err := e.findTx(tx, user)
+		if err != nil {
+			return err
+		}
+		if c.Admin != nil {
+			u.Admin = *c.Admin
+			e.forget(tx, u.ID, "") // cached sessions know who is an admin
+		}
+		if c.Kind != nil {
+			u.Kind = *c.Kind
+		}
+		return store.UpdateUser(tx, u)
+	})
+}
+
+// Reactivate opens a closed account again, with a new password or, if that is
+// "", with none. It has lost its devices, rooms and profile.
+func (e *Engine) Reactivate(ctx context.Context, user, password string) error {
+	hashed, err := e.hashNew(ctx, password)
+	if err != nil {
+		return err
+	}
+	return e.db.Write(ctx, func(tx *db.Tx) error {
+		u, err := e.findTx(tx, user)
+		if err != nil {
+			return err
+		}
+		u.Password, u.Deactivated, u.Erased, u.Parting = hashed, false, false, false
+		return store.UpdateUser(tx, u)
+	})
+}

@@ -1,0 +1,229 @@
+package account
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"hearth/auth/password"
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// Registration is what somebody asks for who wants an account.
+type Registration struct {
+	Username     string // "" for one that the server makes up
+	Password     string
+	Device       string // "" for a new one
+	DeviceName   string
+	InhibitLogin bool
+	Refresh      bool // whether the client can refresh tokens
+}
+
+// Register makes an account and, unless InhibitLogin, opens its first device.
+// The error is *Challenge if the client must authenticate first: m.login.dummy
+// where registration is open, else m.login.registration_token. Others are
+// M_FORBIDDEN if registration is closed, M_USER_IN_USE, M_INVALID_USERNAME,
+// M_EXCLUSIVE.
+func (e *Engine) Register(ctx context.Context, r Registration, auth *Auth, addr string) (Grant, error) {
+	if e.Mode == Closed {
+		return Grant{}, mxerr.New(mxerr.Forbidden, "Registration is disabled on this server")
+	}
+	blank := r == Registration{}
+	if err := e.checkRegistration(ctx, r); err != nil {
+		return Grant{}, err
+	}
+	stage := stageToken
+	if e.Mode == Open && (e.OpenOnlyFrom == nil || e.OpenOnlyFrom(addr)) {
+		stage = stageDummy
+	}
+	s, err := e.interact(ctx, operation{
+		name: "register", addr: addr, flows: []Flow{{[]string{stage}}}, request: r, blank: blank,
+	}, auth)
+	if err != nil {
+		return Grant{}, err
+	}
+	g, err := e.register(ctx, s.request.(Registration), s.token)
+	if err != nil {
+		e.release(s)
+	}
+	return g, err
+}
+
+func (e *Engine) register(ctx context.Context, r Registration, token string) (Grant, error) {
+	if r.Password == "" {
+		return Grant{}, mxerr.New(mxerr.MissingParam, "The password is missing")
+	}
+	n := NewUser{Localpart: strings.ToLower(r.Username), Password: r.Password, RegistrationToken: token}
+	if n.Localpart == "" {
+		n.Localpart = madeUpName()
+	}
+	if r.InhibitLogin {
+		user, err := e.Create(ctx, n)
+		return Grant{User: user}, err
+	}
+	return e.CreateAndLogin(ctx, n, r.Device, r.DeviceName, r.Refresh)
+}
+
+// checkRegistration finds what is wrong before anybody has to authenticate.
+func (e *Engine) checkRegistration(ctx context.Context, r Registration) error {
+	if err := checkDevice(r.Device, r.DeviceName); err != nil {
+		return err
+	}
+	if len(r.Password) > password.MaxLen {
+		return mxerr.New(mxerr.InvalidParam, "The password is longer than %d bytes", password.MaxLen)
+	}
+	if r.Username == "" {
+		return nil
+	}
+	return e.Available(ctx, strings.ToLower(r.Username))
+}
+
+// Available returns nil if an account of that localpart can be made, or
+// M_INVALID_USERNAME, M_EXCLUSIVE, M_USER_IN_USE.
+func (e *Engine) Available(ctx context.Context, localpart string) error {
+	if err := e.checkName(localpart); err != nil {
+		return err
+	}
+	if e.Exclusive != nil && e.Exclusive(localpart) {
+		return mxerr.New(mxerr.Exclusive, "This user name is reserved for an application service")
+	}
+	return e.db.Read(ctx, func(tx *db.Tx) error {
+		switch _, err := store.UserByID(tx, string(e.id(localpart))); err {
+		case db.ErrNoRow:
+			return nil
+		case nil:
+			return errInUse()
+		default:
+			return err
+		}
+	})
+}
+
+func (e *Engine) checkName(localpart string) error {
+	if err := mxid.ValidLocalpart(localpart); err != nil {
+		return err
+	}
+	if len(localpart) > e.ServerName.MaxLocalpart() {
+		return mxerr.New(mxerr.InvalidUsername, "User name is too long")
+	}
+	return nil
+}
+
+func errInUse() error { return mxerr.New(mxerr.UserInUse, "This user name is taken") }
+
+// RegisterGuest makes an account without password that can look around
+// (client-server-api/#guest-access).
+func (e *Engine) RegisterGuest(ctx context.Context, deviceName string) (Grant, error) {
+	if !e.Guests {
+		return Grant{}, mxerr.New(mxerr.GuestAccessForbidden, "Guests are not welcome on this server")
+	}
+	if err := checkDevice("", deviceName); err != nil {
+		return Grant{}, err
+	}
+	name := strconv.FormatInt(rand.Int64N(9e15)+1e15, 10)
+	return e.CreateAndLogin(ctx, NewUser{Localpart: name, Guest: true}, "", deviceName, false)
+}
+
+// madeUpName is for those who do not care: ten letters.
+func madeUpName() string { return strings.ToLower(mxid.RandomString(10)) }
+
+// NewUser is an account to be made. Who may make it has been decided.
+type NewUser struct {
+	Localpart         string
+	Password          string  // "" for none: nobody can log in before it gets one
+	DisplayName       *string // nil means the localpart
+	Admin             bool
+	Guest             bool
+	Kind              string // "", "bot" or "support"
+	RegistrationToken string // counted as used, "" for none
+}
+
+// Create makes an account. The error is M_USER_IN_USE or M_INVALID_USERNAME.
+func (e *Engine) Create(ctx context.Context, n NewUser) (mxid.UserID, error) {
+	user := e.id(n.Localpart)
+	return user, e.create(ctx, n, nil)
+}
+
+// CreateAndLogin makes an account and opens its first device.
+func (e *Engine) CreateAndLogin(ctx context.Context, n NewUser, device, deviceName string, refresh bool) (Grant, error) {
+	g := e.grant(e.id(n.Localpart), device, refresh)
+	return g, e.create(ctx, n, func(tx *db.Tx) error { return e.openDevice(tx, g, deviceName) })
+}
+
+func (e *Engine) create(ctx context.Context, n NewUser, also func(*db.Tx) error) error {
+	if err := e.checkName(n.Localpart); err != nil {
+		return err
+	}
+	hashed, err := e.hashNew(ctx, n.Password)
+	if err != nil {
+		return err
+	}
+	u := store.User{
+		ID: string(e.id(n.Localpart)), Created: e.nowMS(), Password: hashed,
+		Admin: n.Admin, Guest: n.Guest, Kind: n.Kind,
+	}
+	name, err := firstName(n)
+	if err != nil {
+		return err
+	}
+	return e.db.Write(ctx, func(tx *db.Tx) error {
+		fresh, err := store.InsertUser(tx, u)
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			return errInUse()
+		}
+		if n.RegistrationToken != "" {
+			ok, err := store.UseRegistrationToken(tx, n.RegistrationToken, e.nowMS())
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return errToken()
+			}
+		}
+		if name != nil {
+			if err := store.SetProfileValue(tx, u.ID, "displayname", string(name)); err != nil {
+				return err
+			}
+		}
+		if also == nil {
+			return nil
+		}
+		return also(tx)
+	})
+}
+
+// firstName is the display name as JSON, or nil. People are called by their
+// user name until they choose something nicer; guests have none.
+func firstName(n NewUser) (json.RawMessage, error) {
+	name := n.Localpart
+	if n.DisplayName != nil {
+		name = *n.DisplayName
+	}
+	if n.Guest || name == "" {
+		return nil, nil
+	}
+	value, err := json.Marshal(name)
+	if err != nil {
+		return nil, err
+	}
+	return value, checkField("displayname", value)
+}
+
+// hashNew hashes a new password. "" stays "", which is no password.
+func (e *Engine) hashNew(ctx context.Context, pass string) (string, error) {
+	if pass == "" {
+		return "", nil
+	}
+	if len(pass) > password.MaxLen {
+		return "", mxerr.New(mxerr.InvalidParam, "The password is longer than %d bytes", password.MaxLen)
+	}
+	return e.Hasher.Hash(ctx, pass)
+}

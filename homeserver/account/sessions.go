@@ -1,0 +1,86 @@
+package account
+
+import (
+	"sync"
+
+	"hearth/matrix/mxid"
+)
+
+// sessions remembers the sessions of tokens in use, because every request asks.
+// When it is full, those go first that were not asked for since the hand last
+// came by (the CLOCK algorithm: a hit changes one bit and moves nothing).
+type sessions struct {
+	mu    sync.Mutex
+	slots []slot
+	at    map[tokenHash]int
+	hand  int
+	// age counts drops. A session that was read from the database before a drop
+	// may be the one that was dropped, and must not be kept.
+	age uint64
+}
+
+type slot struct {
+	key     tokenHash
+	session *Session // nil for a free slot
+	used    bool
+}
+
+// maxSessions costs some megabytes when it is reached.
+const maxSessions = 20_000
+
+func newSessions() *sessions { return &sessions{at: map[tokenHash]int{}} }
+
+// get returns a session or nil, and the age to hand to add.
+func (c *sessions) get(key tokenHash) (*Session, uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, ok := c.at[key]
+	if !ok {
+		return nil, c.age
+	}
+	c.slots[i].used = true
+	return c.slots[i].session, c.age
+}
+
+func (c *sessions) add(key tokenHash, s *Session, age uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.at[key]; there || age != c.age {
+		return
+	}
+	i := c.room()
+	c.slots[i] = slot{key: key, session: s}
+	c.at[key] = i
+}
+
+// room finds a slot to write to.
+func (c *sessions) room() int {
+	if len(c.slots) < maxSessions {
+		c.slots = append(c.slots, slot{})
+		return len(c.slots) - 1
+	}
+	for c.slots[c.hand].used {
+		c.slots[c.hand].used = false
+		c.hand = (c.hand + 1) % len(c.slots)
+	}
+	i := c.hand
+	c.hand = (c.hand + 1) % len(c.slots)
+	if c.slots[i].session != nil {
+		delete(c.at, c.slots[i].key)
+	}
+	return i
+}
+
+// drop forgets the sessions of a device, or all of a user if device is "".
+func (c *sessions) drop(user mxid.UserID, device string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.age++
+	for i := range c.slots {
+		s := c.slots[i].session
+		if s != nil && s.User == user && (device == "" || s.Device == device) {
+			delete(c.at, c.slots[i].key)
+			c.slots[i] = slot{}
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// Auth is the "auth" object of a request under user-interactive authentication
+// (client-server-api/#user-interactive-authentication-api).
+type Auth struct {
+	Type       string     `json:"type"`
+	Session    string     `json:"session"`
+	Password   string     `json:"password"` // m.login.password
+	Identifier Identifier `json:"identifier"`
+	User       string     `json:"user"`  // before Identifier
+	Token      string     `json:"token"` // m.login.registration_token
+}
+
+// Challenge is the error that asks for more authentication. It is the body of a
+// 401 answer. Code and Text are empty unless an attempt has failed: clients show
+// them as a failure.
+type Challenge struct {
+	Session   string         `json:"session"`
+	Flows     []Flow         `json:"flows"`
+	Params    map[string]any `json:"params"`
+	Completed []string       `json:"completed"`
+	Code      mxerr.Code     `json:"errcode,omitempty"`
+	Text      string         `json:"error,omitempty"`
+}
+
+// Flow is a list of stages that is enough.
+type Flow struct {
+	Stages []string `json:"stages"`
+}
+
+func (c *Challenge) Error() string {
+	if c.Text != "" {
+		return c.Text
+	}
+	return "more authentication is needed"
+}
+
+// The stages that this server knows.
+const (
+	stageDummy    = "m.login.dummy"
+	stagePassword = "m.login.password"
+	stageToken    = "m.login.registration_token"
+)
+
+// operation is what somebody wants to do and must authenticate for.
+type operation struct {
+	name  string // of the operation and what it is done to: a session is good for one
+	flows []Flow
+	user  mxid.UserID // whose password it takes
+	addr  string
+	// request is kept while authentication is under way. Clients may leave it out
+	// of later requests; then blank is true.
+	request any
+	blank   bool
+}
+
+// interaction is authentication under way.
+type interaction struct {
+	id        string
+	op        string
+	request   any
+	completed []string
+	token     string // the registration token that it keeps in reserve
+	expires   time.Time
+}
+
+// interact returns once op is authenticated. Its result goes to finish when the
+// operation is done. The error is *Challenge if there is something left to do.
+func (e *Engine) interact(ctx context.Context, op operation, auth *Auth) (*interaction, error) {
+	if auth == nil {
+		auth = &Auth{}
+	}
+	s := &interaction{op: op.name, request: op.request}
+	if auth.Session != "" {
+		var ok bool
+		if s, ok = e.uia.take(auth.Session, e.Now()); !ok {
+			err := mxerr.New(mxerr.Unknown, "This authentication session is unknown or too old: start again")
+			err.Status = 400
+			return nil, err
+		}
+		if s.op != op.name {
+			e.uia.keep(s, e.Now())
+			return nil, mxerr.New(mxerr.Forbidden, "This authentication session was started for something else")
+		}
+		if !op.blank {
+			s.request = op.request
+		}
+	}
+	var failure *mxerr.Error
+	if auth.Type != "" {
+		if err := e.stage(ctx, op, s, auth); err != nil {
+			var isFailure bool
+			if failure, isFailure = err.(*mxerr.Error); !isFailure || failure.Code == mxerr.LimitExceeded {
+				e.uia.keep(s, e.Now())
+				return nil, err
+			}
+		}
+	}
+	if slices.ContainsFunc(op.flows, func(f Flow) bool { return slices.Equal(f.Stages, s.completed) }) {
+		return s, nil
+	}
+	e.uia.keep(s, e.Now())
+	c := &Challenge{Session: s.id, Flows: op.flows, Params: map[string]any{}, Completed: append([]string{}, s.completed...)}
+	if failure != nil {
+		c.Code, c.Text = failure.Code, failure.Text
+	}
+	return nil, c
+}
+
+// stage tries one stage and adds it to s.completed.
+func (e *Engine) stage(ctx context.Context, op operation, s *interaction, auth *Auth) error {
+	if slices.Contains(s.completed, auth.Type) {
+		return nil // the client did not get the answer
+	}
+	next := append(slices.Clone(s.completed), auth.Type)
+	if !slices.ContainsFunc(op.flows, func(f Flow) bool {
+		return len(f.Stages) >= len(next) && slices.Equal(f.Stages[:len(next)], next)
+	}) {
+		return mxerr.New(mxerr.Unrecognized, "This kind of authentication is not asked for here")
+	}
+	var err error
+	switch auth.Type {
+	case stagePassword:
+		err = e.passwordStage(ctx, op, auth)
+	case stageToken:
+		err = e.tokenStage(ctx, s, auth.Token)
+	}
+	if err == nil {
+		s.completed = next
+	}
+	return err
+}
+
+func (e *Engine) passwordStage(ctx context.Context, op operation, auth *Auth) error {
+	name := auth.Identifier.User
+	if name == "" {
+		name = auth.User
+	}
+	if name == "" {
+		name = string(op.user)
+	}
+	u, err := e.find(ctx, name)
+	if err == nil && u.ID != string(op.user) {
+		return mxerr.New(mxerr.Forbidden, "You must authenticate as the user who is logged in")
+	}
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	ok, err := e.checkPassword(ctx, u, name, auth.Password, op.addr)
+	if err == nil && !ok {
+		err = mxerr.New(mxerr.Forbidden, "Wrong password")
+	}
+	return err
+}
+
+// release puts a session back after its operation failed, so that the client
+// can repeat it, for example with another user name.
+func (e *Engine) release(s *interaction) { e.uia.keep(s, e.Now()) }
+
+// interactions holds the sessions under way. One that is being worked on is
+// taken out, so no session serves two requests at once.
+type interactions struct {
+	mu    sync.Mutex
+	byID  map[string]*interaction
+	order []string // oldest first; may name sessions that are gone
+}
+
+const (
+	maxInteractions = 4096
+	interactionLife = 15 * time.Minute
+)
+
+func newInteractions() *interactions { return &interactions{byID: map[string]*interaction{}} }
+
+func (u *interactions) take(id string, now time.Time) (*interaction, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.expire(now)
+	s, ok := u.byID[id]
+	delete(u.byID, id)
+	return s, ok
+}
+
+// keep stores a session, which gets an id and a time to live if it is new.
+func (u *interactions) keep(s *interaction, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.expire(now)
+	if s.id == "" {
+		s.id, s.expires = mxid.RandomString(24), now.Add(interactionLife)
+		u.order = append(u.order, s.id)
+	}
+	if now.Before(s.expires) {
+		u.byID[s.id] = s
+	}
+}
+
+// expire ends sessions that are too old, or the oldest if there are too many.
+func (u *interactions) expire(now time.Time) {
+	for len(u.order) > 0 {
+		s, ok := u.byID[u.order[0]]
+		if ok && now.Before(s.expires) && len(u.order) < maxInteractions {
+			return
+		}
+		delete(u.byID, u.order[0])
+		u.order = u.order[1:]
+	}
+}
+
+// pending counts the sessions that keep a registration token in reserve.
+func (u *interactions) pending(token string, now time.Time) int64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.expire(now)
+	n := int64(0)
+	for _, s := range u.byID {
+		if s.token == token {
+			n++
+		}
+	}
+	return n
+}
