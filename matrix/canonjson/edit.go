@@ -11,7 +11,7 @@ func Without(dst, obj []byte, keys ...string) []byte {
 				return true
 			}
 		}
-		dst = appendMember(dst, start, k, v)
+		dst = AppendMember(dst, start, k, v)
 		return true
 	})
 	return append(dst, '}')
@@ -27,22 +27,23 @@ func With(dst, obj []byte, key string, val []byte) []byte {
 	Each(obj, func(k, v []byte) bool {
 		c := compareKeys(k, name)
 		if !done && c >= 0 {
-			dst = appendMember(dst, start, name, val)
+			dst = AppendMember(dst, start, name, val)
 			done = true
 		}
 		if c != 0 {
-			dst = appendMember(dst, start, k, v)
+			dst = AppendMember(dst, start, k, v)
 		}
 		return true
 	})
 	if !done {
-		dst = appendMember(dst, start, name, val)
+		dst = AppendMember(dst, start, name, val)
 	}
 	return append(dst, '}')
 }
 
-// appendMember writes a member of the object whose inside begins at start.
-func appendMember(dst []byte, start int, key, val []byte) []byte {
+// AppendMember appends a member to the object in dst whose inside begins at
+// start, that is after the brace. key is as Each gives it, and val is canonical.
+func AppendMember(dst []byte, start int, key, val []byte) []byte {
 	if len(dst) > start {
 		dst = append(dst, ',')
 	}

@@ -69,7 +69,7 @@ func readAll(t *testing.T, raw []byte) {
 		rebuilt = append(rebuilt, '{')
 		if !Each(raw, func(k, v []byte) bool {
 			readAll(t, v)
-			rebuilt = appendMember(rebuilt, 1, k, v)
+			rebuilt = AppendMember(rebuilt, 1, k, v)
 			return true
 		}) {
 			t.Fatalf("cannot walk %q", raw)

@@ -21,19 +21,20 @@ func (e *Event) Redact() (*Event, error) {
 // without its signatures.
 func appendRedacted(dst []byte, v *roomver.Version, json []byte, signatures bool) []byte {
 	typ, _ := canonjson.Get(json, "type")
-	w := objectWriter{out: append(dst, '{')}
+	dst = append(dst, '{')
+	start := len(dst)
 	canonjson.Each(json, func(key, val []byte) bool {
 		switch {
 		case !keepsTopLevel(v, key) || !signatures && string(key) == "signatures":
 		case string(key) == "content":
-			w.key(key)
-			w.out = appendRedactedContent(w.out, v, typ, val)
+			dst = canonjson.AppendMember(dst, start, key, nil)
+			dst = appendRedactedContent(dst, v, typ, val)
 		default:
-			w.member(key, val)
+			dst = canonjson.AppendMember(dst, start, key, val)
 		}
 		return true
 	})
-	return append(w.out, '}')
+	return append(dst, '}')
 }
 
 func keepsTopLevel(v *roomver.Version, key []byte) bool {
@@ -53,27 +54,32 @@ func appendRedactedContent(dst []byte, v *roomver.Version, typ, content []byte) 
 	if v.UpdatedRedaction && string(typ) == `"m.room.create"` {
 		return append(dst, content...)
 	}
-	w := objectWriter{out: append(dst, '{')}
+	dst = append(dst, '{')
+	start := len(dst)
 	canonjson.Each(content, func(key, val []byte) bool {
 		switch {
 		case keepsContent(v, typ, key):
-			w.member(key, val)
+			dst = canonjson.AppendMember(dst, start, key, val)
 		case v.UpdatedRedaction && string(typ) == `"m.room.member"` && string(key) == "third_party_invite":
-			// Only its signed key is kept, without which the invite could not
-			// be authorized again.
-			if !canonjson.IsObject(val) {
-				break
-			}
-			w.key(key)
-			in := objectWriter{out: append(w.out, '{')}
-			if signed, ok := canonjson.Get(val, "signed"); ok {
-				in.member([]byte("signed"), signed)
-			}
-			w.out = append(in.out, '}')
+			dst = appendSigned(dst, start, key, val)
 		}
 		return true
 	})
-	return append(w.out, '}')
+	return append(dst, '}')
+}
+
+// appendSigned keeps of a third-party invite only the signed part, without which
+// the invite could not be authorized again.
+func appendSigned(dst []byte, start int, key, val []byte) []byte {
+	if !canonjson.IsObject(val) {
+		return dst
+	}
+	dst = append(canonjson.AppendMember(dst, start, key, nil), '{')
+	if signed, ok := canonjson.Get(val, "signed"); ok {
+		dst = append(dst, `"signed":`...)
+		dst = append(dst, signed...)
+	}
+	return append(dst, '}')
 }
 
 func keepsContent(v *roomver.Version, typ, key []byte) bool {
@@ -100,25 +106,4 @@ func keepsContent(v *roomver.Version, typ, key []byte) bool {
 		return v.RedactsInContent && string(key) == "redacts"
 	}
 	return false
-}
-
-// objectWriter appends members to an object whose brace has been written.
-type objectWriter struct {
-	out  []byte
-	some bool // there is a member already
-}
-
-func (w *objectWriter) key(key []byte) {
-	if w.some {
-		w.out = append(w.out, ',')
-	}
-	w.some = true
-	w.out = append(w.out, '"')
-	w.out = append(w.out, key...)
-	w.out = append(w.out, '"', ':')
-}
-
-func (w *objectWriter) member(key, val []byte) {
-	w.key(key)
-	w.out = append(w.out, val...)
 }

@@ -1,7 +1,8 @@
 package pdu
 
 import (
-	"crypto/sha256"
+	"bytes"
+	"encoding/base64"
 	"fmt"
 
 	"hearth/matrix/canonjson"
@@ -65,12 +66,16 @@ func jsonOptions(v *roomver.Version) canonjson.Options {
 
 func hashMatches(f *fields, canon []byte) bool {
 	raw, _ := canonjson.Get(f.hashes, "sha256")
-	text, _ := text(raw)
-	want, err := signing.DecodeBase64(text)
-	if err != nil || len(want) != sha256.Size {
-		return false
+	claimed, _ := text(raw)
+	sum := ContentHash(canon)
+	var usual [43]byte
+	base64.RawStdEncoding.Encode(usual[:], sum[:])
+	if claimed == string(usual[:]) {
+		return true
 	}
-	return ContentHash(canon) == [sha256.Size]byte(want)
+	// Padding and the other alphabet are fine too.
+	want, err := signing.DecodeBase64(claimed)
+	return err == nil && bytes.Equal(want, sum[:])
 }
 
 // check enforces what rooms/ says about the fields of an event.
@@ -118,23 +123,25 @@ func isInteger(raw []byte) bool {
 	return ok
 }
 
-// pairsAre reports whether every reference in arr is an [id, hashes] pair, or
-// none is.
+// pairsAre reports whether every reference in arr is an [id, hashes] pair, as
+// want says, or every one is an id.
 func pairsAre(arr []byte, want bool) bool {
 	ok := true
 	canonjson.EachElem(arr, func(v []byte) bool {
-		if !want {
-			ok = canonjson.IsString(v)
-			return ok
-		}
-		n := 0
-		ok = canonjson.EachElem(v, func(part []byte) bool {
-			n++
-			return n == 1 && canonjson.IsString(part) || n == 2 && canonjson.IsObject(part)
-		}) && n == 2
+		ok = isPair(v) == want && (want || canonjson.IsString(v))
 		return ok
 	})
 	return ok
+}
+
+func isPair(v []byte) bool {
+	n, ok := 0, true
+	canonjson.EachElem(v, func(part []byte) bool {
+		n++
+		ok = ok && (n == 1 && canonjson.IsString(part) || n == 2 && canonjson.IsObject(part))
+		return ok
+	})
+	return ok && n == 2
 }
 
 // checkSignatures wants an object of objects of strings.
