@@ -26,6 +26,10 @@ var ErrNoRow = errors.New("no row")
 // was kept; the same write may be tried again later.
 var ErrFull = errors.New("the disk is full")
 
+// ErrNUL means that a text holds a NUL byte, which PostgreSQL cannot store. The
+// other engine refuses it too, so that a database can move between them.
+var ErrNUL = errors.New("a text holds a NUL byte")
+
 // ErrClosed is returned for work that arrives after Close.
 var ErrClosed = errors.New("the database is closed")
 
@@ -194,11 +198,17 @@ func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 // Exec runs a statement. Its error may come from a later call on tx or from
 // the commit, because PostgreSQL is sent several statements at a time.
 func (tx *Tx) Exec(query string, args ...any) error {
+	if err := checkArgs(args); err != nil {
+		return err
+	}
 	return wrap(tx.conn.queue(query, args), query)
 }
 
 // ExecN runs a statement at once and returns how many rows it changed.
 func (tx *Tx) ExecN(query string, args ...any) (int64, error) {
+	if err := checkArgs(args); err != nil {
+		return 0, err
+	}
 	n, err := tx.conn.exec(query, args)
 	return n, wrap(err, query)
 }
@@ -209,6 +219,11 @@ func (tx *Tx) ExecN(query string, args ...any) (int64, error) {
 func Rows[T any](tx *Tx, columns func(*T) []any, query string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		stopped := false
+		if err := checkArgs(args); err != nil {
+			var zero T
+			yield(zero, err)
+			return
+		}
 		err := tx.conn.query(query, args, func(scan func([]any) error) (bool, error) {
 			var v T
 			if err := scan(columns(&v)); err != nil {
@@ -274,6 +289,15 @@ func In[T any](ids []T, first int, f func(placeholders string, args []any) error
 		}
 		if err := f(b.String(), args); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func checkArgs(args []any) error {
+	for _, a := range args {
+		if s, ok := a.(string); ok && strings.IndexByte(s, 0) >= 0 {
+			return ErrNUL
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ type Event struct {
 	Auth       []int64
 	Flags      EventFlags
 	RedactedBy *int64
-	Txn        *string // "DEVICE\x00txnid" of the request that made it
+	Txn        []byte // "DEVICE\x00txnid" of the request that made it; nil if none
 	JSON       []byte
 
 	auth []byte

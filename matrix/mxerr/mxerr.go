@@ -119,3 +119,9 @@ func (e *Error) HTTPStatus() int {
 	}
 	return http.StatusBadRequest
 }
+
+// WithStatus returns e with another status than its code usually has.
+func (e *Error) WithStatus(status int) *Error {
+	e.Status = status
+	return e
+}

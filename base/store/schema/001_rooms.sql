@@ -32,7 +32,7 @@ CREATE TABLE events (
 	auth BYTEA,
 	flags BIGINT NOT NULL,
 	redacted_by BIGINT,
-	txn TEXT,
+	txn BYTEA,
 	json BYTEA NOT NULL
 );
 CREATE INDEX events_timeline ON events (room, ord) WHERE ord IS NOT NULL;

@@ -1,0 +1,191 @@
+// Package notify wakes those who wait for something new: parked /sync requests
+// today, senders to other servers later. It carries no data: who is woken looks
+// into the store, which is the truth. It does not know what a room or a user is
+// beyond their names.
+package notify
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Hub connects what changed with who waits for it.
+type Hub struct {
+	pos  atomic.Int64
+	live atomic.Int64
+
+	mu      sync.RWMutex
+	rooms   map[int64]map[*Listener]struct{}
+	users   map[string]map[*Listener]struct{}
+	pending map[*Listener]struct{} // woken by the next Advance
+}
+
+// NewHub returns a Hub at stream position pos.
+func NewHub(pos int64) *Hub {
+	h := &Hub{
+		rooms:   map[int64]map[*Listener]struct{}{},
+		users:   map[string]map[*Listener]struct{}{},
+		pending: map[*Listener]struct{}{},
+	}
+	h.pos.Store(pos)
+	return h
+}
+
+// Pos is the newest stream position whose changes can all be seen.
+func (h *Hub) Pos() int64 { return h.pos.Load() }
+
+// Live counts the changes that have no stream position, such as typing. It
+// only grows, and starts anew with the process.
+func (h *Hub) Live() int64 { return h.live.Load() }
+
+// NextLive takes a number for such a change.
+func (h *Hub) NextLive() int64 { return h.live.Add(1) }
+
+// Room notes that a commit changed a room; User that it changed something of a
+// user. They are called after the commit, before Advance.
+func (h *Hub) Room(room int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.rooms[room] {
+		h.pending[l] = struct{}{}
+	}
+}
+
+// User notes that a commit changed something of a user.
+func (h *Hub) User(user string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.users[user] {
+		h.pending[l] = struct{}{}
+	}
+}
+
+// Advance makes pos visible and wakes everybody noted since the last call.
+func (h *Hub) Advance(pos int64) {
+	h.pos.Store(pos)
+	h.mu.Lock()
+	woken := h.pending
+	if len(woken) > 0 {
+		h.pending = map[*Listener]struct{}{}
+	}
+	h.mu.Unlock()
+	for l := range woken {
+		l.wake()
+	}
+}
+
+// WakeRoom wakes those who listen to a room at once, for changes without a
+// stream position.
+func (h *Hub) WakeRoom(room int64) {
+	h.mu.RLock()
+	woken := make([]*Listener, 0, len(h.rooms[room]))
+	for l := range h.rooms[room] {
+		woken = append(woken, l)
+	}
+	h.mu.RUnlock()
+	for _, l := range woken {
+		l.wake()
+	}
+}
+
+// WakeUser wakes the listeners of a user at once.
+func (h *Hub) WakeUser(user string) {
+	h.mu.RLock()
+	woken := make([]*Listener, 0, len(h.users[user]))
+	for l := range h.users[user] {
+		woken = append(woken, l)
+	}
+	h.mu.RUnlock()
+	for _, l := range woken {
+		l.wake()
+	}
+}
+
+// Listener stands for a user with clients that wait.
+type Listener struct {
+	hub  *Hub
+	user string
+
+	mu      sync.Mutex
+	waiting map[chan<- struct{}]struct{}
+	rooms   map[int64]struct{}
+}
+
+// Listen returns a Listener for a user, to be ended with Close.
+func (h *Hub) Listen(user string) *Listener {
+	l := &Listener{hub: h, user: user, waiting: map[chan<- struct{}]struct{}{}, rooms: map[int64]struct{}{}}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.users[user] == nil {
+		h.users[user] = map[*Listener]struct{}{}
+	}
+	h.users[user][l] = struct{}{}
+	return l
+}
+
+// Watch adds a room to those that wake the listener.
+func (l *Listener) Watch(room int64) {
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	if l.hub.rooms[room] == nil {
+		l.hub.rooms[room] = map[*Listener]struct{}{}
+	}
+	l.hub.rooms[room][l] = struct{}{}
+	l.rooms[room] = struct{}{}
+}
+
+// Unwatch takes a room away again.
+func (l *Listener) Unwatch(room int64) {
+	l.hub.mu.Lock()
+	defer l.hub.mu.Unlock()
+	l.unwatch(room)
+}
+
+func (l *Listener) unwatch(room int64) {
+	delete(l.rooms, room)
+	delete(l.hub.rooms[room], l)
+	if len(l.hub.rooms[room]) == 0 {
+		delete(l.hub.rooms, room)
+	}
+}
+
+// Close ends the listener. Those who still wait are woken.
+func (l *Listener) Close() {
+	l.hub.mu.Lock()
+	for room := range l.rooms {
+		l.unwatch(room)
+	}
+	delete(l.hub.users[l.user], l)
+	if len(l.hub.users[l.user]) == 0 {
+		delete(l.hub.users, l.user)
+	}
+	delete(l.hub.pending, l)
+	l.hub.mu.Unlock()
+	l.wake()
+}
+
+// Wait registers a channel that gets a value when there is something new. A
+// change between Wait and the look into the store is not missed: the channel
+// keeps one value. cancel ends it.
+func (l *Listener) Wait() (woken <-chan struct{}, cancel func()) {
+	c := make(chan struct{}, 1)
+	l.mu.Lock()
+	l.waiting[c] = struct{}{}
+	l.mu.Unlock()
+	return c, func() {
+		l.mu.Lock()
+		delete(l.waiting, c)
+		l.mu.Unlock()
+	}
+}
+
+func (l *Listener) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.waiting {
+		select {
+		case c <- struct{}{}:
+		default: // it has not looked since the last one
+		}
+	}
+}

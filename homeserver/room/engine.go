@@ -1,0 +1,242 @@
+// Package room is the engine of rooms: it makes events and takes those of
+// others, decides whether they are allowed, keeps the state before each of
+// them, and stores each with its consequences in one transaction. It does not
+// know HTTP, nor who waits for what it stores.
+package room
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"hearth/base/db"
+	"hearth/base/notify"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+	"hearth/matrix/roomver"
+)
+
+// Profiles tells how users call themselves, for the member events they send.
+type Profiles interface {
+	// Profile returns a user's display name and avatar URL, "" for none.
+	Profile(ctx context.Context, user string) (displayName, avatarURL string, err error)
+}
+
+// Config is what an Engine needs from the rest of the server.
+type Config struct {
+	DB       *db.DB
+	Hub      *notify.Hub
+	Server   mxid.ServerName
+	KeyID    string // "ed25519:abc"
+	Key      ed25519.PrivateKey
+	Profiles Profiles
+	Log      *slog.Logger
+}
+
+// Engine runs all rooms of a server.
+type Engine struct {
+	Config
+	keys   *stateKeys
+	packs  *packCache
+	events *eventCache
+
+	observers []func(*Room, *Event)
+	onForget  []func(string, *Room)
+
+	mu    sync.Mutex
+	rooms map[string]*Room
+	byNID map[int64]*Room
+}
+
+// Bounds of what is kept in memory.
+const (
+	maxRooms  = 4096 // live rooms
+	maxEvents = 6000 // parsed events, of about 2 kB each
+	maxPacks  = 8 << 20
+)
+
+// New returns an Engine. Nothing runs in the background.
+func New(c Config) *Engine {
+	e := &Engine{Config: c, rooms: map[string]*Room{}, byNID: map[int64]*Room{}}
+	e.keys = newStateKeys()
+	e.packs = newPackCache(maxPacks)
+	e.events = newEventCache(maxEvents)
+	return e
+}
+
+// Observe registers a function that is called for each event of a timeline,
+// in the order of their positions, after its commit and before anybody is woken
+// for it. It runs in the store's writer, so it must be quick. Call Observe
+// before the first request.
+func (e *Engine) Observe(f func(*Room, *Event)) { e.observers = append(e.observers, f) }
+
+// Room is a live room.
+type Room struct {
+	NID     int64
+	ID      string
+	Version *roomver.Version
+
+	lock    chan struct{} // held by the one who adds events
+	current atomic.Pointer[Current]
+	lastPos atomic.Int64
+	recent  recent
+	used    atomic.Int64 // unix seconds, for eviction
+}
+
+// Current is a room at one moment. It never changes.
+type Current struct {
+	store.Room
+	HeadIDs []string // event ids of Heads
+}
+
+// Current is the newest state of affairs.
+func (r *Room) Current() *Current { return r.current.Load() }
+
+// LastPos is the position of the newest event in the timeline.
+func (r *Room) LastPos() int64 { return r.lastPos.Load() }
+
+// locked proves that the room's lock is held.
+type locked struct {
+	*Room
+}
+
+// acquire takes the room's lock.
+func (r *Room) acquire(ctx context.Context) (locked, error) {
+	select {
+	case r.lock <- struct{}{}:
+		return locked{r}, nil
+	case <-ctx.Done():
+		return locked{}, ctx.Err()
+	}
+}
+
+func (l locked) release() { <-l.lock }
+
+// errUnknownRoom is what clients are told of rooms that are not there, and of
+// rooms they have no business with: the two must not be told apart.
+func errUnknownRoom(user string) error {
+	return mxerr.New(mxerr.Forbidden, "%s is not in this room", user)
+}
+
+// Room returns a live room by its id. An unknown one is M_NOT_FOUND.
+func (e *Engine) Room(ctx context.Context, roomID string) (*Room, error) {
+	e.mu.Lock()
+	r := e.rooms[roomID]
+	e.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	return e.load(ctx, func(tx *db.Tx) (store.Room, error) { return store.RoomByID(tx, roomID) })
+}
+
+// RoomByNID returns a live room by its number.
+func (e *Engine) RoomByNID(ctx context.Context, nid int64) (*Room, error) {
+	e.mu.Lock()
+	r := e.byNID[nid]
+	e.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	return e.load(ctx, func(tx *db.Tx) (store.Room, error) { return store.RoomByNID(tx, nid) })
+}
+
+func (e *Engine) load(ctx context.Context, find func(*db.Tx) (store.Room, error)) (*Room, error) {
+	var row store.Room
+	var heads []*Event
+	err := e.DB.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		if row, err = find(tx); err != nil {
+			return err
+		}
+		rows, err := store.EventsByNID(tx, row.Heads)
+		if err != nil {
+			return err
+		}
+		heads, err = e.parseAll(rows, row.Version)
+		return err
+	})
+	if errors.Is(err, db.ErrNoRow) {
+		return nil, mxerr.New(mxerr.NotFound, "There is no such room here")
+	}
+	if err != nil {
+		return nil, err
+	}
+	v, ok := roomver.Get(row.Version)
+	if !ok {
+		return nil, mxerr.New(mxerr.UnsupportedRoomVersion, "This server does not know room version %s", row.Version)
+	}
+	r := newRoom(row.NID, row.RoomID, v)
+	r.set(&Current{Room: row, HeadIDs: ids(heads, row.Heads)})
+	return e.register(r), nil
+}
+
+func newRoom(nid int64, id string, v *roomver.Version) *Room {
+	return &Room{NID: nid, ID: id, Version: v, lock: make(chan struct{}, 1)}
+}
+
+func (r *Room) set(c *Current) {
+	r.current.Store(c)
+	r.lastPos.Store(c.LastPos)
+}
+
+// register makes r the live room of its id, or returns the one that another
+// goroutine registered first.
+func (e *Engine) register(r *Room) *Room {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if old := e.rooms[r.ID]; old != nil {
+		return old
+	}
+	if len(e.rooms) >= maxRooms {
+		e.evictLocked()
+	}
+	e.rooms[r.ID], e.byNID[r.NID] = r, r
+	return r
+}
+
+// evictLocked drops some rooms that nobody is adding to. Whoever still holds
+// one of them for reading keeps a consistent, if ageing, view; writers load it
+// again because they find it gone.
+func (e *Engine) evictLocked() {
+	n := 0
+	for id, r := range e.rooms {
+		select {
+		case r.lock <- struct{}{}: // never released: nobody adds to a dropped room
+			delete(e.rooms, id)
+			delete(e.byNID, r.NID)
+			n++
+		default:
+		}
+		if n >= maxRooms/8 {
+			return
+		}
+	}
+}
+
+// forget drops a room whose memory may no longer agree with the store.
+func (e *Engine) forget(lk locked) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.rooms[lk.ID] == lk.Room {
+		delete(e.rooms, lk.ID)
+		delete(e.byNID, lk.NID)
+	}
+}
+
+// now is the time as events carry it, in milliseconds.
+func now() int64 { return time.Now().UnixMilli() }
+
+// OnForget registers a function that is told when a user forgets a room, under
+// the rules of Observe.
+func (e *Engine) OnForget(f func(user string, r *Room)) { e.onForget = append(e.onForget, f) }
+
+func (e *Engine) forgotten(user string, r *Room) {
+	for _, f := range e.onForget {
+		f(user, r)
+	}
+}

@@ -1,0 +1,179 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/roomver"
+)
+
+// maxRecent bounds how many of a room's newest events are kept at hand.
+const maxRecent = 32
+
+// recent holds a room's newest events since it became live: what nearly every
+// /sync asks for.
+type recent struct {
+	mu     sync.RWMutex
+	events []*Event // in timeline order
+	// after is the place behind which events is complete; 0 while nothing is.
+	after int64
+}
+
+func (c *recent) add(ev *Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.events) == 0 {
+		c.after = ev.Ord - 1
+	}
+	if len(c.events) == maxRecent {
+		c.after = c.events[0].Ord
+		// A new array: readers may hold the old one.
+		c.events = append(make([]*Event, 0, 2*maxRecent), c.events[maxRecent/2:]...)
+		c.after = c.events[0].Ord - 1
+	}
+	c.events = append(c.events, ev)
+}
+
+// since returns the events with places in (after, upto], oldest first, if they
+// are all at hand.
+func (c *recent) since(after, upto int64) ([]*Event, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if len(c.events) == 0 || after < c.after {
+		return nil, false
+	}
+	from, _ := slices.BinarySearchFunc(c.events, after+1, byOrd)
+	to, _ := slices.BinarySearchFunc(c.events, upto+1, byOrd)
+	if from > to {
+		return nil, true
+	}
+	return c.events[from:to:to], true
+}
+
+func byOrd(ev *Event, ord int64) int {
+	switch {
+	case ev.Ord < ord:
+		return -1
+	case ev.Ord > ord:
+		return 1
+	}
+	return 0
+}
+
+// replace puts a new form of an event in the place of the old one.
+func (e *Engine) replace(r *Room, ev *Event) {
+	e.events.put(ev)
+	c := &r.recent
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i, ok := slices.BinarySearchFunc(c.events, ev.Ord, byOrd); ok {
+		c.events = slices.Clone(c.events) // readers may hold the old array
+		c.events[i] = ev
+	}
+}
+
+// Since returns the newest events with places in (after, upto], at most limit,
+// oldest first. more says that there are others before them.
+func (e *Engine) Since(ctx context.Context, r *Room, after, upto int64, limit int) (events []*Event, more bool, err error) {
+	if events, ok := r.recent.since(after, upto); ok {
+		if n := len(events) - limit; n > 0 {
+			return events[n:], true, nil
+		}
+		return events, false, nil
+	}
+	events, err = e.Before(ctx, r, upto+1, after, limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	slices.Reverse(events)
+	if len(events) > limit {
+		return events[len(events)-limit:], true, nil
+	}
+	return events, false, nil
+}
+
+// Before returns up to limit events with places below from and above end,
+// newest first.
+func (e *Engine) Before(ctx context.Context, r *Room, from, end int64, limit int) ([]*Event, error) {
+	return e.page(ctx, r, from, end, true, limit)
+}
+
+// After returns up to limit events with places above from and below end,
+// oldest first.
+func (e *Engine) After(ctx context.Context, r *Room, from, end int64, limit int) ([]*Event, error) {
+	return e.page(ctx, r, from, end, false, limit)
+}
+
+func (e *Engine) page(ctx context.Context, r *Room, from, end int64, backward bool, limit int) ([]*Event, error) {
+	var rows []store.Event
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = store.Timeline(tx, r.NID, from, end, backward, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e.parsePage(rows, r.Version)
+}
+
+// parsePage parses rows of history without pushing what is in use out of the
+// cache: a client that reads all history would leave it cold.
+func (e *Engine) parsePage(rows []store.Event, v *roomver.Version) ([]*Event, error) {
+	out := make([]*Event, len(rows))
+	for i, row := range rows {
+		if out[i] = e.events.get(row.NID); out[i] != nil {
+			continue
+		}
+		ev, err := parse(row, v)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = ev
+	}
+	return out, nil
+}
+
+// EventByID returns a stored event of any room. One that is not there is
+// M_NOT_FOUND.
+func (e *Engine) EventByID(ctx context.Context, id string) (*Event, error) {
+	var row store.Event
+	var version string
+	err := e.DB.Read(ctx, func(tx *db.Tx) error {
+		var err error
+		if row, err = store.EventByID(tx, id); err != nil {
+			return err
+		}
+		r, err := store.RoomByNID(tx, row.Room)
+		version = r.Version
+		return err
+	})
+	if errors.Is(err, db.ErrNoRow) {
+		return nil, mxerr.New(mxerr.NotFound, "There is no such event here")
+	}
+	if err != nil {
+		return nil, err
+	}
+	events, err := e.parseAll([]store.Event{row}, version)
+	if err != nil {
+		return nil, err
+	}
+	return events[0], nil
+}
+
+// LastBefore returns the newest event at or before a place, or nil if the
+// room's timeline starts after it.
+func (e *Engine) LastBefore(ctx context.Context, r *Room, ord int64) (*Event, error) {
+	events, err := e.Before(ctx, r, ord+1, math.MinInt64, 1)
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	return events[0], nil
+}
+
+func sortNIDs(nids []int64) { slices.Sort(nids) }

@@ -1,0 +1,55 @@
+package room
+
+import (
+	"context"
+
+	"hearth/base/store"
+	"hearth/matrix/authrules"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/pdu"
+)
+
+// redactable returns the event that a redaction may remove. Senders may redact
+// what they sent, others need the power level
+// (client-server-api/#redactions, rooms/v3/#handling-redactions).
+func (e *Engine) redactable(ctx context.Context, r *Room, v *view, d Draft) (*Event, error) {
+	target, err := e.EventByID(ctx, d.Redacts)
+	if err != nil || target.Room != r.NID {
+		if err == nil || mxerr.From(err).Code == mxerr.NotFound {
+			return nil, mxerr.New(mxerr.NotFound, "There is no such event in this room")
+		}
+		return nil, err
+	}
+	if target.Sender != d.Sender {
+		levels := authrules.ParsePowerLevels(r.Version, v.auth("m.room.power_levels", ""), v.auth("m.room.create", ""))
+		if v.err != nil {
+			return nil, v.err
+		}
+		if levels.User(d.Sender) < levels.Redact {
+			return nil, mxerr.New(mxerr.Forbidden, "You may not redact events of others in this room")
+		}
+	}
+	if target.RedactedBy != 0 {
+		return nil, nil // it is gone already; the redaction is sent all the same
+	}
+	return target, nil
+}
+
+func (c *commit) storeRedaction(r redaction) error {
+	red, err := r.target.Redact()
+	if err != nil {
+		return err
+	}
+	gone := r.target.as(red)
+	gone.RedactedBy = r.by.NID
+	c.done = append(c.done, gone)
+	return store.RedactEvent(c.tx, gone.NID, r.by.NID, red.JSON)
+}
+
+// as is the event in another form.
+func (ev *Event) as(p *pdu.Event) *Event {
+	return &Event{
+		Event: p, NID: ev.NID, Room: ev.Room, Ord: ev.Ord, SK: ev.SK, State: ev.State, StateAfter: ev.StateAfter,
+		Auth: ev.Auth, Flags: ev.Flags, RedactedBy: ev.RedactedBy, TxnDevice: ev.TxnDevice, TxnID: ev.TxnID,
+	}
+}
