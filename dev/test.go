@@ -68,12 +68,11 @@ func test(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	var failed []error
 	if p.lint {
-		if err := lint(ctx); err != nil {
-			return err
-		}
+		failed = append(failed, lint(ctx))
 	}
-	return p.run(ctx, *verbose)
+	return errors.Join(append(failed, p.run(ctx, *verbose))...)
 }
 
 // run runs the tests of p, whole servers last and one package at a time: they

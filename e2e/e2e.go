@@ -94,6 +94,7 @@ func (h *Hearth) Restart(t testing.TB) {
 		close(done)
 	}()
 	if err := h.ready(t.Context()); err != nil {
+		h.Kill()
 		t.Fatalf("the server does not answer: %v", err)
 	}
 }
