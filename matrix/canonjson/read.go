@@ -78,13 +78,15 @@ func skipString(b []byte, at int) int {
 			return -1
 		}
 		end := at + i
+		if i == 0 || b[end-1] != '\\' {
+			return end + 1
+		}
 		// A quote with an odd number of backslashes before it is part of the text.
-		n := 0
+		n := 1
 		for end-1-n >= at && b[end-1-n] == '\\' {
 			n++
 		}
-		at = end + 1
-		if n%2 == 0 {
+		if at = end + 1; n%2 == 0 {
 			return at
 		}
 	}
@@ -92,31 +94,38 @@ func skipString(b []byte, at int) int {
 
 // skip returns the index after the value that starts at b[at], or -1.
 func skip(b []byte, at int) int {
+	if at >= len(b) {
+		return -1
+	}
+	switch b[at] {
+	case '"':
+		return skipString(b, at)
+	case '{', '[':
+		return skipNested(b, at)
+	}
+	for at < len(b) && b[at] != ',' && b[at] != '}' && b[at] != ']' && b[at] != ':' {
+		at++
+	}
+	return at
+}
+
+// skipNested returns the index after the object or array that starts at b[at].
+// Only strings and brackets matter for that.
+func skipNested(b []byte, at int) int {
 	depth := 0
-	for at < len(b) {
+	for at >= 0 && at < len(b) {
 		switch b[at] {
 		case '"':
-			if at = skipString(b, at); at < 0 {
-				return -1
-			}
+			at = skipString(b, at)
+			continue
 		case '{', '[':
 			depth++
-			at++
-			continue
 		case '}', ']':
-			depth--
-			at++
-		case ',', ':':
-			at++
-			continue
-		default:
-			for at < len(b) && b[at] != ',' && b[at] != '}' && b[at] != ']' && b[at] != ':' {
-				at++
+			if depth--; depth == 0 {
+				return at + 1
 			}
 		}
-		if depth <= 0 {
-			return at
-		}
+		at++
 	}
 	return -1
 }

@@ -2,6 +2,7 @@ package pdu
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -208,5 +209,9 @@ func (w *eventWriter) sign(v *roomver.Version, size int, origin mxid.ServerName,
 	if len(out) > MaxSize {
 		return nil, errTooLarge()
 	}
-	return Parse(v, "", out)
+	id := w.eventID
+	if id == "" {
+		id = idOfHash(v, sha256.Sum256(msg))
+	}
+	return Parse(v, id, out)
 }

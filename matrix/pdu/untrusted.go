@@ -47,8 +47,13 @@ func ParseUntrusted(v *roomver.Version, json []byte) (e *Event, redacted bool, e
 	if !hashMatches(&f, canon) {
 		redacted = true
 		canon = appendRedacted(make([]byte, 0, len(canon)), v, canon, true)
+		f = fields{}
+		if err := f.read(canon); err != nil {
+			return nil, false, err
+		}
 	}
-	if e, err = Parse(v, "", canon); err != nil {
+	e = &Event{Version: v, JSON: canon}
+	if err := e.fill(&f); err != nil {
 		return nil, false, err
 	}
 	if err := e.checkIDs(); err != nil {
