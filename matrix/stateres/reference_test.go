@@ -2,6 +2,7 @@ package stateres
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha1"
 	"maps"
 	"math"
@@ -16,7 +17,7 @@ import (
 // full states and with no thought for speed. The package is compared with it.
 func (rm *room) reference(states ...state) state {
 	if rm.v.StateRes == roomver.StateRes1 {
-		return rm.reference1(states)
+		return rm.reference1(states, func(*pdu.Event, NID) bool { return false })
 	}
 	return rm.reference2(states)
 }
@@ -154,11 +155,7 @@ func (rm *room) reference2(states []state) state {
 
 func (rm *room) byAge(a, b NID) int {
 	x, y := rm.get(a).PDU, rm.get(b).PDU
-	switch {
-	case x.OriginServerTS != y.OriginServerTS && x.OriginServerTS < y.OriginServerTS, x.OriginServerTS == y.OriginServerTS && x.ID < y.ID:
-		return -1
-	}
-	return 1
+	return cmp.Or(cmp.Compare(x.OriginServerTS, y.OriginServerTS), cmp.Compare(x.ID, y.ID))
 }
 
 func (rm *room) authKey(nid NID, k Key) NID {
@@ -237,15 +234,10 @@ func (rm *room) iterate(now state, list []NID) {
 	}
 }
 
-func (rm *room) reference1(states []state) state {
-	all := map[Key][]NID{}
-	for _, s := range states {
-		for k, nid := range s {
-			if !slices.Contains(all[k], nid) {
-				all[k] = append(all[k], nid)
-			}
-		}
-	}
+// reference1 allows besides an event that also says so; current is the event
+// in the place of ev.
+func (rm *room) reference1(states []state, also func(ev *pdu.Event, current NID) bool) state {
+	all := rm.choices(states)
 	now := state{}
 	for k, l := range all {
 		if len(l) == 1 {
@@ -261,7 +253,8 @@ func (rm *room) reference1(states []state) state {
 		})
 	}
 	allowed := func(nid NID, now state) bool {
-		return authrules.Check(rm.get(nid).PDU, func(typ, key string) *pdu.Event {
+		ev := rm.get(nid).PDU
+		return also(ev, now[Key{ev.Type, *ev.StateKey}]) || authrules.Check(ev, func(typ, key string) *pdu.Event {
 			if n := now[Key{typ, key}]; n != 0 {
 				return rm.get(n).PDU
 			}

@@ -55,14 +55,11 @@ func (rm *room) try(s state, d draft) NID {
 		}
 		return nil
 	})
-	if err != nil {
-		return 0
+	if err != nil || rm.byID[ev.PDU.ID] != 0 {
+		return 0 // the same event twice is one event
 	}
 	return rm.add(ev)
 }
-
-// force makes an event that need not be allowed.
-func (rm *room) force(s state, d draft) NID { return rm.add(rm.build(s, d)) }
 
 // send makes an event that must be allowed and puts it in the state.
 func (rm *room) send(s state, d draft) NID {
