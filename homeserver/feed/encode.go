@@ -1,0 +1,266 @@
+package feed
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
+)
+
+// EncodeOptions is what the unsigned part of an event says to one client
+// (client-server-api/#definition-clientevent_unsigneddata).
+type EncodeOptions struct {
+	Now        int64       // milliseconds since 1970, for the age
+	Membership string      // the client's user at the time of the event; "" leaves it out
+	TxnID      string      // only for the device that sent the event
+	Replaces   *room.Event // the state event before it, nil if none
+	HidePrev   bool        // the user may not see what Replaces says, only that it was there
+	Because    *room.Event // the redaction that emptied the event, nil if none
+}
+
+// AppendEvent appends an event as one client sees it.
+func AppendEvent(dst []byte, ev *room.Event, o EncodeOptions) []byte {
+	dst = append(dst, ev.Client()...)
+	dst = append(dst, `,"unsigned":{"age":`...)
+	dst = appendAge(dst, ev, o.Now)
+	if o.Membership != "" {
+		dst = append(dst, `,"membership":"`...)
+		dst = append(dst, o.Membership...)
+		dst = append(dst, '"')
+	}
+	if o.TxnID != "" {
+		dst = append(dst, `,"transaction_id":`...)
+		dst = canonjson.Quote(dst, o.TxnID)
+	}
+	if p := o.Replaces; p != nil {
+		if !o.HidePrev {
+			dst = append(dst, `,"prev_content":`...)
+			dst = append(dst, p.Content...)
+		}
+		dst = append(dst, `,"prev_sender":`...)
+		dst = canonjson.Quote(dst, p.Sender)
+		dst = append(dst, `,"replaces_state":`...)
+		dst = canonjson.Quote(dst, p.ID)
+	}
+	if r := o.Because; r != nil {
+		dst = append(dst, `,"redacted_because":`...)
+		dst = append(dst, r.Client()...)
+		dst = append(dst, `,"unsigned":{"age":`...)
+		dst = appendAge(dst, r, o.Now)
+		dst = append(dst, `}}`...)
+	}
+	return append(dst, `}}`...)
+}
+
+// appendAge appends the milliseconds since an event was made. An event from a
+// clock ahead of ours is new, not yet to come.
+func appendAge(dst []byte, ev *room.Event, now int64) []byte {
+	return strconv.AppendInt(dst, max(now-ev.OriginServerTS, 0), 10)
+}
+
+// Encoder writes events for one request. It looks up what their unsigned parts
+// say: state that was replaced, redactions, the user's membership.
+type Encoder struct {
+	e      *room.Engine
+	user   string
+	device string
+	now    int64
+}
+
+// NewEncoder returns an Encoder for a request of user's device. Without a
+// device, no transaction ids are shown.
+func NewEncoder(e *room.Engine, user, device string) *Encoder {
+	return &Encoder{e: e, user: user, device: device, now: time.Now().UnixMilli()}
+}
+
+// AppendArray appends events of room r as a JSON array. v decides which
+// replaced state the user may see, and says what the user's membership was at
+// each event; with nil neither is told.
+func (x *Encoder) AppendArray(ctx context.Context, dst []byte, r *room.Room, v *room.Viewer, events []*room.Event) ([]byte, error) {
+	dst = append(dst, '[')
+	start := len(dst)
+	sides, err := x.lookUp(ctx, r, events)
+	if err != nil {
+		return dst, err
+	}
+	for i, ev := range events {
+		if len(dst) > start {
+			dst = append(dst, ',')
+		}
+		var s beside
+		if sides != nil {
+			s = sides[i]
+		}
+		if dst, err = x.append(dst, v, ev, s); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+// Append appends one event of room r.
+func (x *Encoder) Append(ctx context.Context, dst []byte, r *room.Room, v *room.Viewer, ev *room.Event) ([]byte, error) {
+	sides, err := x.lookUp(ctx, r, []*room.Event{ev})
+	if err != nil {
+		return dst, err
+	}
+	var s beside
+	if sides != nil {
+		s = sides[0]
+	}
+	return x.append(dst, v, ev, s)
+}
+
+func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) ([]byte, error) {
+	o := EncodeOptions{Now: x.now, Replaces: s.replaces, Because: s.because, HidePrev: true}
+	if ev.TxnID != "" && ev.TxnDevice == x.device && ev.Sender == x.user {
+		o.TxnID = ev.TxnID
+	}
+	if v == nil {
+		return AppendEvent(dst, ev, o), nil
+	}
+	m, err := v.MembershipAt(ev)
+	if err != nil {
+		return dst, err
+	}
+	o.Membership = m.String()
+	if s.replaces != nil {
+		see, err := v.CanSee(s.replaces)
+		if err != nil {
+			return dst, err
+		}
+		o.HidePrev = !see
+	}
+	return AppendEvent(dst, ev, o), nil
+}
+
+// beside is what the unsigned part of an event refers to.
+type beside struct {
+	replaces, because *room.Event
+}
+
+// lookUp finds what stands beside each of events. Most pages have nothing
+// there, and get nil.
+func (x *Encoder) lookUp(ctx context.Context, r *room.Room, events []*room.Event) ([]beside, error) {
+	var nids, before []int64
+	for i, ev := range events {
+		if ev.RedactedBy != 0 {
+			nids = append(nids, ev.RedactedBy)
+		}
+		if ev.SK == 0 {
+			continue
+		}
+		nid, err := x.replaced(ctx, ev)
+		if err != nil {
+			return nil, err
+		}
+		if nid != 0 {
+			if before == nil {
+				before = make([]int64, len(events))
+			}
+			before[i] = nid
+			nids = append(nids, nid)
+		}
+	}
+	if len(nids) == 0 {
+		return nil, nil
+	}
+	found, err := x.e.Events(ctx, r.Version, nids)
+	if err != nil {
+		return nil, err
+	}
+	byNID := make(map[int64]*room.Event, len(found))
+	for _, ev := range found {
+		byNID[ev.NID] = ev
+	}
+	out := make([]beside, len(events))
+	for i, ev := range events {
+		out[i].because = byNID[ev.RedactedBy]
+		if before != nil {
+			out[i].replaces = byNID[before[i]]
+		}
+	}
+	return out, nil
+}
+
+// replaced is the number of the state event before ev, or 0. The event
+// remembers it, but not what that event says: a redaction may take it away.
+func (x *Encoder) replaced(ctx context.Context, ev *room.Event) (int64, error) {
+	memo, ok := ev.Memo(unknownNID).(*atomic.Int64)
+	if ok {
+		if nid := memo.Load(); nid >= 0 {
+			return nid, nil
+		}
+	}
+	nid, err := x.e.Replaced(ctx, ev)
+	if err == nil && ok {
+		memo.Store(nid)
+	}
+	return nid, err
+}
+
+func unknownNID() any {
+	n := new(atomic.Int64)
+	n.Store(-1)
+	return n
+}
+
+// stripped lists the state that tells a person what room this is
+// (client-server-api/#stripped-state).
+var stripped = []string{
+	"m.room.create", "m.room.join_rules", "m.room.canonical_alias", "m.room.avatar", "m.room.name", "m.room.encryption", "m.room.topic",
+}
+
+// StrippedState returns a JSON array of what forUser, who is invited or has
+// knocked, may know of a room whose state is at root: what room it is, the
+// user's own member event, and that of who sent it.
+func StrippedState(ctx context.Context, e *room.Engine, r *room.Room, root int64, forUser string) ([]byte, error) {
+	out := []byte{'['}
+	add := func(typ, key string) (*room.Event, error) {
+		ev, err := e.StateEvent(ctx, r, root, typ, key)
+		if err != nil || ev == nil {
+			return nil, err
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = AppendStripped(out, ev)
+		return ev, nil
+	}
+	for _, typ := range stripped {
+		if _, err := add(typ, ""); err != nil {
+			return nil, err
+		}
+	}
+	own, err := add("m.room.member", forUser)
+	if err != nil {
+		return nil, err
+	}
+	if own != nil && own.Sender != forUser {
+		if _, err := add("m.room.member", own.Sender); err != nil {
+			return nil, err
+		}
+	}
+	return append(out, ']'), nil
+}
+
+// AppendStripped appends a state event with its content, sender, state key and
+// type only.
+func AppendStripped(dst []byte, ev *room.Event) []byte {
+	dst = append(dst, `{"content":`...)
+	dst = append(dst, ev.Content...)
+	dst = append(dst, `,"sender":`...)
+	dst = canonjson.Quote(dst, ev.Sender)
+	dst = append(dst, `,"state_key":`...)
+	key := ""
+	if ev.StateKey != nil {
+		key = *ev.StateKey
+	}
+	dst = canonjson.Quote(dst, key)
+	dst = append(dst, `,"type":`...)
+	dst = canonjson.Quote(dst, ev.Type)
+	return append(dst, '}')
+}
