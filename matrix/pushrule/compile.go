@@ -64,7 +64,8 @@ func byID(k Kind, l List) map[string]Result {
 // ever match.
 func conditions(k Kind, r Rule) (cs []condition, ok bool) {
 	if k == Content {
-		return []condition{inBody(newGlob(r.Pattern))}, r.Pattern != ""
+		g, ok := newGlob(r.Pattern)
+		return []condition{inBody(g)}, ok && r.Pattern != ""
 	}
 	for _, c := range r.Conditions {
 		f := compile(c)
@@ -100,7 +101,10 @@ func eventMatch(c Condition) condition {
 	if c.Pattern == nil || c.Key == "" {
 		return nil
 	}
-	g := newGlob(*c.Pattern)
+	g, ok := newGlob(*c.Pattern)
+	if !ok {
+		return nil
+	}
 	switch c.Key {
 	case "content.body":
 		return inBody(g)

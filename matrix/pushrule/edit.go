@@ -12,6 +12,7 @@ import (
 // user's rooms, so these bound work as well as space.
 const (
 	maxRules      = 5000 // a rule for each of very many muted rooms
+	maxSearches   = 250  // rules and conditions that read through the content
 	maxConditions = 64
 	maxActions    = 16
 	maxText       = 1024 // bytes of an id, a key or a pattern
@@ -69,15 +70,17 @@ func (rs Ruleset) Put(k Kind, id string, d Draft, at Place) (Ruleset, error) {
 	if old >= 0 {
 		r.Enabled = l[old].Enabled
 		l = slices.Delete(l, old, old+1)
-	} else if rs.owned() >= maxRules {
-		return rs, mxerr.New(mxerr.InvalidParam, "You have %d push rules, which is as many as fit", maxRules)
 	}
 	i, err := l.place(at, old)
 	if err != nil {
 		return rs, err
 	}
-	*rs.list(k) = slices.Insert(l, i, r)
-	return rs, nil
+	after := rs
+	*after.list(k) = slices.Insert(l, i, r)
+	if err := after.checkSize(); err != nil {
+		return rs, err
+	}
+	return after, nil
 }
 
 // checkID: the characters are those the specification reserves for its own
@@ -107,12 +110,24 @@ func (d Draft) check(k Kind) error {
 	case len(d.Conditions) > maxConditions:
 		return mxerr.New(mxerr.InvalidParam, "A push rule may have %d conditions", maxConditions)
 	}
+	if _, ok := newGlob(d.Pattern); !ok {
+		return badGlob()
+	}
 	for _, c := range d.Conditions {
+		if c.Pattern != nil {
+			if _, ok := newGlob(*c.Pattern); !ok {
+				return badGlob()
+			}
+		}
 		if len(c.Key) > maxText || len(c.raw) > 4*maxText {
 			return mxerr.New(mxerr.InvalidParam, "A condition is too long")
 		}
 	}
 	return checkActions(*d.Actions)
+}
+
+func badGlob() error {
+	return mxerr.New(mxerr.InvalidParam, "Without a * in between, a pattern with a ? may have %d characters", maxAny)
 }
 
 func checkActions(as Actions) error {
@@ -127,17 +142,43 @@ func checkActions(as Actions) error {
 	return nil
 }
 
-// owned counts the user's own rules.
-func (rs *Ruleset) owned() int {
-	n := 0
+// checkSize counts the user's own rules.
+func (rs *Ruleset) checkSize() error {
+	rules, searches := 0, 0
 	for _, k := range Kinds() {
 		for _, r := range rs.List(k) {
-			if !r.Default {
-				n++
+			if r.Default {
+				continue
+			}
+			rules++
+			if k == Content {
+				searches++
+			}
+			for _, c := range r.Conditions {
+				if c.searches() {
+					searches++
+				}
 			}
 		}
 	}
-	return n
+	switch {
+	case rules > maxRules:
+		return mxerr.New(mxerr.InvalidParam, "You have %d push rules, which is as many as fit", maxRules)
+	case searches > maxSearches:
+		return mxerr.New(mxerr.InvalidParam, "You look for %d things in messages, which is as many as fit", maxSearches)
+	}
+	return nil
+}
+
+// searches reports whether a condition takes longer the more is in an event.
+func (c Condition) searches() bool {
+	switch c.Kind {
+	case "event_match":
+		return strings.HasPrefix(c.Key, "content")
+	case "event_property_contains", "contains_display_name":
+		return true
+	}
+	return false
 }
 
 // place finds the index for a rule that is not in l; old is where it was, or

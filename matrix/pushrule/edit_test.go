@@ -94,6 +94,8 @@ func TestRefusals(t *testing.T) {
 		{"a very long id", Content, long, ok, Place{}, mxerr.InvalidParam, 400},
 		{"a very long tweak", Content, "x", `{"actions":[{"set_tweak":"` + long + `"}],"pattern":"x"}`, Place{}, mxerr.InvalidParam, 400},
 		{"a very long key", Override, "x", `{"actions":[],"conditions":[{"kind":"event_match","key":"` + long + `"}]}`, Place{}, mxerr.InvalidParam, 400},
+		{"a very long pattern with a ?", Content, "x", `{"actions":[],"pattern":"?` + long[:maxAny] + `"}`, Place{}, mxerr.InvalidParam, 400},
+		{"the same in a condition", Override, "x", `{"actions":[],"conditions":[{"kind":"event_match","key":"type","pattern":"?` + long[:maxAny] + `"}]}`, Place{}, mxerr.InvalidParam, 400},
 		{"a kind that does not exist", "postcontent", "x", ok, Place{}, mxerr.NotFound, 404},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -141,6 +143,18 @@ func TestTooManyRules(t *testing.T) {
 	if _, err := tryPut(t, rs, Room, "!7", `{"actions":[]}`, Place{}); err != nil {
 		t.Errorf("an old rule can no longer be changed: %v", err)
 	}
+}
+
+func TestTooManySearches(t *testing.T) {
+	rs := Defaults(alice)
+	for i := range maxSearches - 1 {
+		rs = put(t, rs, Content, fmt.Sprint("k", i), `{"actions":[],"pattern":"x"}`, Place{})
+	}
+	const body = `{"actions":[],"conditions":[{"kind":"event_match","key":"content.body","pattern":"x"},{"kind":"contains_display_name"}]}`
+	_, err := tryPut(t, rs, Override, "two", body, Place{})
+	wantError(t, err, mxerr.InvalidParam, 400)
+	put(t, rs, Override, "room", `{"actions":[],"conditions":[{"kind":"event_match","key":"room_id","pattern":"!x:y"}]}`, Place{})
+	put(t, rs, Override, "one", `{"actions":[],"conditions":[{"kind":"contains_display_name"}]}`, Place{})
 }
 
 func TestEnableActionsDelete(t *testing.T) {

@@ -5,27 +5,34 @@ import (
 	"unicode/utf8"
 )
 
+// maxAny is the longest piece with a question mark, in characters: its
+// progress is kept in the bits of one word.
+const maxAny = 64
+
 // glob is a pattern of * and ? (appendices/#glob-style-matching), compared
 // without regard to case: it and the strings given to it are in lower case.
 //
 // The stars cut it into pieces. Each piece but the last is taken at its first
-// place after the one before, which leaves the most room for the rest, so a
-// match takes at most length of pattern times length of text.
+// place after the one before, which leaves the most room for the rest, so one
+// pass over the text is enough.
 type glob struct {
 	pieces []piece
 }
 
-type piece struct {
-	text string
-	any  bool // has a ?
-}
-
-func newGlob(pattern string) glob {
-	var g glob
+// newGlob reports false if a piece with a question mark is longer than maxAny.
+func newGlob(pattern string) (g glob, ok bool) {
 	for p := range strings.SplitSeq(strings.ToLower(pattern), "*") {
-		g.pieces = append(g.pieces, piece{p, strings.Contains(p, "?")})
+		if !strings.Contains(p, "?") {
+			g.pieces = append(g.pieces, piece{text: p})
+			continue
+		}
+		n := utf8.RuneCountInString(p)
+		if n > maxAny {
+			return glob{}, false
+		}
+		g.pieces = append(g.pieces, piece{text: p, any: newAnyPiece(p, n)})
 	}
-	return g
+	return g, true
 }
 
 // literal makes a glob that matches s itself, stars and all.
@@ -35,7 +42,7 @@ func literal(s string) glob {
 
 // whole reports whether g matches all of s.
 func (g glob) whole(s string) bool {
-	if len(g.pieces) == 1 && !g.pieces[0].any {
+	if len(g.pieces) == 1 && g.pieces[0].any == nil {
 		return g.pieces[0].text == s
 	}
 	return g.find(s, edge)
@@ -62,12 +69,25 @@ func (g glob) find(s string, stop func(s string, i int) bool) bool {
 	return true
 }
 
+// piece is a part of a pattern without stars.
+type piece struct {
+	text string
+	any  *anyPiece // if it has a question mark
+}
+
 // find returns the first place of p in s, at or after from, that ok agrees
 // with; end is -1 if there is none.
 func (p piece) find(s string, from int, ok func(from, to int) bool) (start, end int) {
+	if p.any != nil {
+		return p.any.find(s, from, ok)
+	}
 	for from <= len(s) {
-		start, end = p.next(s, from)
-		if end < 0 || ok(start, end) {
+		i := strings.Index(s[from:], p.text)
+		if i < 0 {
+			break
+		}
+		start, end = from+i, from+i+len(p.text)
+		if ok(start, end) {
 			return start, end
 		}
 		_, n := utf8.DecodeRuneInString(s[start:])
@@ -76,37 +96,57 @@ func (p piece) find(s string, from int, ok func(from, to int) bool) (start, end 
 	return 0, -1
 }
 
-func (p piece) next(s string, from int) (start, end int) {
-	if !p.any {
-		i := strings.Index(s[from:], p.text)
-		if i < 0 {
-			return 0, -1
-		}
-		return from + i, from + i + len(p.text)
-	}
-	for start = from; start < len(s); {
-		if end := p.at(s, start); end >= 0 {
-			return start, end
-		}
-		_, n := utf8.DecodeRuneInString(s[start:])
-		start += n
-	}
-	return 0, -1
+// anyPiece finds a piece with question marks in one pass (the shift-and
+// method): bit i of the state says that the last characters are like the first
+// i+1 of the piece.
+type anyPiece struct {
+	ascii [utf8.RuneSelf]uint64 // where in the piece a character may be
+	other map[rune]uint64
+	any   uint64 // where the question marks are
+	runes int
 }
 
-// at returns where p ends if it matches at i, or -1.
-func (p piece) at(s string, i int) int {
-	for _, want := range p.text {
-		if i == len(s) {
-			return -1
+func newAnyPiece(text string, runes int) *anyPiece {
+	p := &anyPiece{other: map[rune]uint64{}, runes: runes}
+	bit := uint64(1)
+	for _, c := range text {
+		switch {
+		case c == '?':
+			p.any |= bit
+		case c < utf8.RuneSelf:
+			p.ascii[c] |= bit
+		default:
+			p.other[c] |= bit
 		}
-		got, n := utf8.DecodeRuneInString(s[i:])
-		if want != '?' && want != got {
-			return -1
-		}
-		i += n
+		bit <<= 1
 	}
-	return i
+	return p
+}
+
+func (p *anyPiece) find(s string, from int, ok func(from, to int) bool) (start, end int) {
+	done := uint64(1) << (p.runes - 1)
+	state, seen := uint64(0), 0
+	start, end = from, from
+	for end < len(s) {
+		c, n := utf8.DecodeRuneInString(s[end:])
+		end += n
+		// start stays as many characters behind as the piece has.
+		if seen++; seen > p.runes {
+			_, n = utf8.DecodeRuneInString(s[start:])
+			start += n
+		}
+		at := p.any
+		if c < utf8.RuneSelf {
+			at |= p.ascii[c]
+		} else {
+			at |= p.other[c]
+		}
+		state = (state<<1 | 1) & at
+		if state&done != 0 && ok(start, end) {
+			return start, end
+		}
+	}
+	return 0, -1
 }
 
 func edge(s string, i int) bool { return i == 0 || i == len(s) }
