@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"testing"
 )
 
@@ -114,10 +113,4 @@ func BenchmarkResolve(b *testing.B) {
 			})
 		}
 	}
-	b.Run("copy of the state for comparison", func(b *testing.B) {
-		_, forks := bigRoom(b, "11", 10000, 0)
-		for b.Loop() {
-			slices.Sorted(maps.Values(forks[0]))
-		}
-	})
 }

@@ -25,7 +25,13 @@ type node struct {
 }
 
 func newGraph(ctx context.Context, load func(context.Context, []NID) ([]*Event, error)) *graph {
-	return &graph{ctx: ctx, load: load, index: map[NID]int{}}
+	return &graph{ctx: ctx, load: load}
+}
+
+// grow makes room for about n events and their auth events.
+func (g *graph) grow(n int) {
+	g.index = make(map[NID]int, 2*n)
+	g.nodes = make([]node, 0, 2*n)
 }
 
 // at returns the index of an event.
@@ -58,28 +64,37 @@ func (g *graph) need(ns ...int) error {
 	if err != nil {
 		return err
 	}
+	refs := 0
 	for _, ev := range evs {
-		g.put(ev)
+		if ev != nil {
+			refs += len(ev.Auth)
+		}
+	}
+	slab := make([]int, 0, refs) // one allocation for all the lists of auth events
+	for _, ev := range evs {
+		slab = g.put(ev, slab)
 	}
 	return nil
 }
 
-// put keeps an event that was asked for. A message is no part of the graph,
-// even if a bad server names it as an auth event.
-func (g *graph) put(ev *Event) {
+// put keeps an event that was asked for, its auth events at the end of slab. A
+// message is no part of the graph, even if a bad server names it as an auth
+// event.
+func (g *graph) put(ev *Event, slab []int) []int {
 	if ev == nil || ev.PDU == nil || !ev.PDU.IsState() {
-		return
+		return slab
 	}
 	n, ok := g.index[ev.NID]
 	if !ok || !g.nodes[n].asked || g.nodes[n].ev != nil {
-		return
+		return slab
 	}
-	auth := make([]int, len(ev.Auth))
-	for i, nid := range ev.Auth {
-		auth[i] = g.at(nid)
+	start := len(slab)
+	for _, nid := range ev.Auth {
+		slab = append(slab, g.at(nid))
 	}
 	at := &g.nodes[n] // only now: g.at moves nodes
-	at.ev, at.auth, at.reject = ev.PDU, auth, ev.Rejected
+	at.ev, at.auth, at.reject = ev.PDU, slab[start:len(slab):len(slab)], ev.Rejected
+	return slab
 }
 
 // key returns the place in the state of an event that has been read.

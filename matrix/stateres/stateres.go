@@ -12,6 +12,7 @@ package stateres
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"hearth/matrix/pdu"
 	"hearth/matrix/roomver"
@@ -71,7 +72,9 @@ var errNoAlgorithm = errors.New("room version has no state resolution algorithm"
 // the events.
 func Resolve(ctx context.Context, in Input) (map[Key]NID, error) {
 	r := &resolver{in: in, graph: newGraph(ctx, in.Load)}
-	r.split()
+	if len(in.Forks) > 0 {
+		r.split()
+	}
 	if len(r.conflict) == 0 {
 		return r.agreed, nil
 	}
@@ -124,8 +127,10 @@ func (r *resolver) split() {
 		in     int
 		differ bool
 	}
-	seen := map[Key]tally{}
+	seen := make(map[Key]tally, len(r.in.Forks[0]))
+	total := 0
 	for _, fork := range r.in.Forks {
+		total += len(fork)
 		for k, nid := range fork {
 			t := seen[k]
 			if t.in == 0 {
@@ -139,30 +144,29 @@ func (r *resolver) split() {
 	// Version 1 calls it a conflict only if there are two events to choose
 	// from; version 2 and later also if a fork has none.
 	one := r.in.Version != nil && r.in.Version.StateRes == roomver.StateRes1
+	slab := make([]int, total) // one allocation for all the lists of choices
+	r.graph.grow(total)
 	for k, t := range seen {
 		if !t.differ && (one || t.in == len(r.in.Forks)) {
 			r.agreed[k] = t.first
+		} else {
+			r.conflict[k], slab = slab[:0:t.in], slab[t.in:]
 		}
 	}
 	for i, fork := range r.in.Forks {
+		r.forks[i] = make([]int, 0, len(fork))
 		for k, nid := range fork {
-			if _, ok := r.agreed[k]; ok {
+			l, ok := r.conflict[k]
+			if !ok {
 				continue
 			}
 			n := r.graph.at(nid)
 			r.forks[i] = append(r.forks[i], n)
-			r.conflict[k] = addOnce(r.conflict[k], n)
+			if !slices.Contains(l, n) {
+				r.conflict[k] = append(l, n)
+			}
 		}
 	}
-}
-
-func addOnce(l []int, n int) []int {
-	for _, x := range l {
-		if x == n {
-			return l
-		}
-	}
-	return append(l, n)
 }
 
 // conflicted returns every conflicting event once.
@@ -176,11 +180,14 @@ func (r *resolver) conflicted() []int {
 
 // shared returns the event that all forks have at k, or noEvent.
 func (r *resolver) shared(k Key) (int, error) {
+	if _, ok := r.conflict[k]; ok {
+		return noEvent, nil
+	}
 	if n, ok := r.base[k]; ok {
 		return n, nil
 	}
-	nid, agreed := r.agreed[k]
-	if _, ok := r.conflict[k]; !ok && !agreed {
+	nid, ok := r.agreed[k]
+	if !ok {
 		var err error
 		if nid, err = r.in.Shared(k); err != nil {
 			return noEvent, err
