@@ -67,6 +67,7 @@ var order = strings.Fields(`
 	e2e
 	e2e/gosdk
 	e2e/browser
+	e2e/crash
 	dev
 	.
 `)
@@ -75,7 +76,7 @@ var order = strings.Fields(`
 // "*" stands for all. A module without a line may be used in tests only.
 var mayImport = map[string][]string{
 	"github.com/jackc/pgx/v5":         {"base/db", "base/db/dbtest"},
-	"github.com/pelletier/go-toml/v2": {"base/config"},
+	"github.com/pelletier/go-toml/v2": {"base/config", "cmd/hearth"},
 	"github.com/pion":                 {"calls/turn"},
 	"golang.org/x/crypto":             {"*"},
 	"golang.org/x/net":                {"*"},

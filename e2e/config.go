@@ -17,7 +17,7 @@ import (
 
 // writeConfig writes a configuration for a server that is alone on this
 // machine, takes everybody and relays calls over UDP, TCP and TLS.
-func writeConfig(t testing.TB, name, listen, database string) {
+func writeConfig(t testing.TB, name, data, listen, database string) {
 	t.Helper()
 	cert, key := writeCertificate(t, filepath.Dir(name))
 	text := fmt.Sprintf(`server_name = "example.test"
@@ -28,7 +28,7 @@ mode = "files"
 cert = %q
 key = %q
 [storage]
-dir = "data"
+dir = %q
 database = %q
 [registration]
 mode = "open"
@@ -40,7 +40,7 @@ tls = %q
 secret = "turns3cret"
 [limits]
 enabled = false
-`, listen, cert, key, database, freeAddress(t), freeAddress(t), freeAddress(t))
+`, listen, cert, key, data, database, freeAddress(t), freeAddress(t), freeAddress(t))
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

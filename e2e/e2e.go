@@ -46,8 +46,10 @@ func OnBoth(t *testing.T, f func(t *testing.T, h *Hearth)) {
 
 // Hearth is a server that runs.
 type Hearth struct {
-	URL string // of its client-server API, without a slash at the end
+	URL  string // of its client-server API, without a slash at the end
+	Data string // its data directory
 
+	http                *http.Client
 	binary, config, log string
 	process             *exec.Cmd
 	done                chan struct{} // closed when the process has ended
@@ -59,11 +61,20 @@ type Hearth struct {
 // with the test, which fails if it does not end well.
 func Start(t testing.TB, binary, database string) *Hearth {
 	t.Helper()
+	return StartIn(t, t.TempDir(), binary, database)
+}
+
+// StartIn is Start with a folder of the caller's for the server's data.
+func StartIn(t testing.TB, data, binary, database string) *Hearth {
+	t.Helper()
 	dir := t.TempDir()
-	h := &Hearth{binary: binary, config: filepath.Join(dir, "hearth.toml"), log: filepath.Join(dir, "log")}
+	h := &Hearth{Data: data, binary: binary, config: filepath.Join(dir, "hearth.toml"), log: filepath.Join(dir, "log")}
+	// Many clients share the connections, so that a test does not run out of ports.
+	h.http = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	t.Cleanup(h.http.CloseIdleConnections)
 	listen := freeAddress(t)
 	h.URL = "http://" + listen
-	writeConfig(t, h.config, listen, database)
+	writeConfig(t, h.config, data, listen, database)
 	t.Cleanup(func() {
 		h.Stop(t)
 		if t.Failed() {
@@ -108,7 +119,7 @@ func (h *Hearth) ready(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultClient.Do(req)
+		res, err := h.http.Do(req)
 		if err == nil {
 			res.Body.Close()
 			if res.StatusCode != http.StatusOK {
@@ -137,8 +148,8 @@ func (h *Hearth) Stop(t testing.TB) {
 	_ = h.process.Process.Signal(syscall.SIGTERM) // if it has ended already, done tells
 	select {
 	case <-h.done:
-	case <-time.After(10 * time.Second):
-		t.Error("the server still ran 10 s after SIGTERM")
+	case <-time.After(5 * time.Second):
+		t.Error("the server still ran 5 s after SIGTERM")
 		h.Kill()
 		return
 	}
