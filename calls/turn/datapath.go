@@ -19,8 +19,10 @@ const (
 	attrPeer       = 0x0012
 	attrData       = 0x0013
 
+	// RFC 8656 ends the channel numbers at 0x4FFF. Clients of RFC 5766 go up
+	// to 0x7FFF, coturn's among them, and nothing else here uses that space.
 	minChannel = 0x4000
-	maxChannel = 0x4FFF
+	maxChannel = 0x7FFF
 )
 
 // isChannelData tells the two apart by the first two bits (RFC 8656 §12).

@@ -240,7 +240,7 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 		"second allocation":           {u.allocate(), 437},
 		"permission for nobody":       {u.permit(), 400},
 		"channel number too low":      {u.bind(0x3FFF, peer), 400},
-		"channel number too high":     {u.bind(0x5000, peer), 400},
+		"channel number too high":     {u.bind(0x8000, peer), 400},
 		"channel without peer":        {u.request(stun.MethodChannelBind, raw{stun.AttrChannelNumber, []byte{0x40, 0, 0, 0}}), 400},
 		"channel without number":      {u.request(stun.MethodChannelBind, xorPeer{peer}), 400},
 		"peer of no family":           {u.request(stun.MethodCreatePermission, raw{stun.AttrXORPeerAddress, []byte{0, 9, 0, 0, 1, 2, 3, 4}}), 400},

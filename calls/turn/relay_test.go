@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v4"
+	pion "github.com/pion/turn/v5"
 )
 
 func TestUserTalksToAPeer(t *testing.T) {
@@ -93,6 +96,39 @@ func TestBurstsArriveWholeAndInOrder(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestMessagesMayShareASegment(t *testing.T) {
+	s := serve(t, nil)
+	a, b := dial(t, s, "tcp").mustAllocate(), dial(t, s, "udp").mustAllocate()
+	if c := code(a.bind(0x4000, b.relay)); c != 0 {
+		t.Fatal(c)
+	}
+	if c := code(b.permit(a.relay)); c != 0 {
+		t.Fatal(c)
+	}
+	// A signed request, and right behind it media, in one write.
+	refresh := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodRefresh, stun.ClassRequest),
+		stun.NewUsername(a.name), stun.NewRealm(a.realm), stun.NewNonce(a.nonce),
+		stun.MessageIntegrity(pion.GenerateAuthKey(a.name, a.realm, a.pass)))
+	together := append(refresh.Raw, "\x40\x00\x00\x05hello\x00\x00\x00\x40\x00\x00\x02yo\x00\x00"...)
+	if _, err := a.conn.Write(together); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"hello", "yo"} {
+		if got, _, _ := b.receive(); got != want {
+			t.Errorf("received %q, want %q", got, want)
+		}
+	}
+	// And cut into single bytes.
+	for _, c := range []byte("\x40\x00\x00\x03bye\x00") {
+		if _, err := a.conn.Write([]byte{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _, _ := b.receive(); got != "bye" {
+		t.Errorf("received %q", got)
 	}
 }
 

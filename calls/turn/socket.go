@@ -30,7 +30,7 @@ type packet struct {
 	local netip.Addr // where it was sent to; only on sockets with anyLocal
 }
 
-func (p *packet) payload() []byte { return p.slot[headroom : headroom+p.n] }
+func (p *packet) payload() []byte { return p.slot[headroom : headroom+p.n : headroom+p.n] }
 
 // batch is what one goroutine reads into and sends from. Packets stay valid
 // until the next read.

@@ -27,7 +27,8 @@ const (
 type streamConn struct {
 	front         *streamFront
 	raw           net.Conn // TCP
-	conn          net.Conn // raw, or TLS over it
+	conn          net.Conn // raw, or TLS over cork over raw
+	cork          *cork    // nil without TLS
 	client        netip.AddrPort
 	local, remote net.Addr // always the same values: pion makes keys of them
 	sess          atomic.Pointer[session]
@@ -43,6 +44,7 @@ type streamConn struct {
 	mu    sync.Mutex
 	more  *sync.Cond // queue has grown, or shut
 	queue []byte
+	ends  []int // of the messages in queue; only with TLS
 	done  bool
 
 	closing sync.Once
@@ -51,7 +53,8 @@ type streamConn struct {
 func newStreamConn(f *streamFront, raw net.Conn, client netip.AddrPort) *streamConn {
 	c := &streamConn{front: f, raw: raw, conn: raw, client: client, local: raw.LocalAddr(), remote: raw.RemoteAddr()}
 	if f.tls != nil {
-		c.conn = tls.Server(raw, f.tls)
+		c.cork = &cork{Conn: raw}
+		c.conn = tls.Server(c.cork, f.tls)
 	}
 	c.more = sync.NewCond(&c.mu)
 	return c
@@ -84,7 +87,9 @@ func (c *streamConn) nextFrame() ([]byte, error) {
 		case known && n > cap(c.in):
 			return nil, errors.New("turn: message too long")
 		case known && n <= len(c.in)-c.off:
-			frame := c.in[c.off : c.off+n]
+			// No spare capacity: pion/stun uses what lies behind a message as
+			// scratch space, and here the next message lies there.
+			frame := c.in[c.off : c.off+n : c.off+n]
 			c.off += n
 			return frame, nil
 		}
@@ -135,6 +140,9 @@ func (c *streamConn) push(b []byte, pad, limit int) {
 	}
 	c.queue = append(c.queue, b...)
 	c.queue = append(c.queue, "\x00\x00\x00"[:pad]...)
+	if c.cork != nil {
+		c.ends = append(c.ends, len(c.queue))
+	}
 	c.more.Signal()
 }
 
@@ -143,6 +151,7 @@ func (c *streamConn) push(b []byte, pad, limit int) {
 func (c *streamConn) write() {
 	defer c.front.srv.running.Done()
 	var sending []byte
+	var ends []int
 	for {
 		c.mu.Lock()
 		for len(c.queue) == 0 && !c.done {
@@ -153,16 +162,34 @@ func (c *streamConn) write() {
 			return
 		}
 		sending, c.queue = c.queue, sending[:0]
+		ends, c.ends = c.ends, ends[:0]
 		c.mu.Unlock()
-		if err := c.raw.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			c.shut()
-			return
-		}
-		if _, err := c.conn.Write(sending); err != nil {
+		if c.send(sending, ends) != nil {
 			c.shut()
 			return
 		}
 	}
+}
+
+// send writes messages. With TLS each gets a record of its own, because some
+// clients, coturn's among them, take a record for a message.
+func (c *streamConn) send(messages []byte, ends []int) error {
+	if err := c.raw.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	if c.cork == nil {
+		_, err := c.conn.Write(messages)
+		return err
+	}
+	c.cork.hold()
+	from := 0
+	for _, end := range ends {
+		if _, err := c.conn.Write(messages[from:end]); err != nil {
+			return err
+		}
+		from = end
+	}
+	return c.cork.release()
 }
 
 func (c *streamConn) link(s *session) {
@@ -189,7 +216,7 @@ func (c *streamConn) shut() {
 	c.mu.Lock()
 	first := !c.done
 	c.done = true
-	c.queue = nil
+	c.queue, c.ends = nil, nil
 	c.more.Broadcast()
 	c.mu.Unlock()
 	if !first {
@@ -217,3 +244,35 @@ func (c *streamConn) RemoteAddr() net.Addr { return c.remote }
 func (c *streamConn) SetDeadline(time.Time) error      { return nil }
 func (c *streamConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *streamConn) SetWriteDeadline(time.Time) error { return nil }
+
+// cork collects what TLS writes, so that many records leave in one system call.
+type cork struct {
+	net.Conn
+	mu      sync.Mutex
+	holding bool
+	held    []byte
+}
+
+func (k *cork) Write(b []byte) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.holding {
+		k.held = append(k.held, b...)
+		return len(b), nil
+	}
+	return k.Conn.Write(b)
+}
+
+func (k *cork) hold() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.holding = true
+}
+
+func (k *cork) release() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, err := k.Conn.Write(k.held)
+	k.holding, k.held = false, k.held[:0]
+	return err
+}
