@@ -148,7 +148,7 @@ func (s *Server) AllocatePacketConn(cfg pion.AllocateListenerConfig) (net.Packet
 	s.mu.Lock()
 	s.sessions[sess.relay] = sess
 	s.mu.Unlock()
-	s.running.Add(1) // sess.ReadFrom
+	s.running.Add(2) // sess.ReadFrom and sess.Close
 	s.stats.allocations.Add(1)
 	return sess, udpAddr(sess.relay), nil
 }

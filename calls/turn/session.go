@@ -166,6 +166,7 @@ func (s *session) SetWriteDeadline(time.Time) error { return nil }
 func (s *session) Close() error {
 	err := net.ErrClosed
 	s.closing.Do(func() {
+		defer s.srv.running.Done()
 		err = s.sock.Close()
 		s.srv.forget(s)
 		if s.via != nil {
