@@ -66,9 +66,12 @@ func prompts(p *person) prompter {
 // person answers prompts.
 type person struct{ answers, asked []string }
 
-func (p *person) Interactive() bool                      { return true }
-func (p *person) Password(prompt string) (string, error) { return p.Line(prompt) }
-func (p *person) Line(prompt string) (string, error) {
+func (p *person) Interactive() bool { return true }
+func (p *person) Password(ctx context.Context, prompt string) (string, error) {
+	return p.Line(ctx, prompt)
+}
+
+func (p *person) Line(_ context.Context, prompt string) (string, error) {
 	p.asked = append(p.asked, prompt)
 	if len(p.answers) == 0 {
 		return "", io.EOF
@@ -81,9 +84,14 @@ func (p *person) Line(prompt string) (string, error) {
 // nobody must not be asked.
 type nobody struct{}
 
-func (nobody) Interactive() bool                 { return false }
-func (nobody) Line(p string) (string, error)     { return "", errors.New("asked nobody: " + p) }
-func (nobody) Password(p string) (string, error) { return "", errors.New("asked nobody: " + p) }
+func (nobody) Interactive() bool { return false }
+func (nobody) Line(_ context.Context, p string) (string, error) {
+	return "", errors.New("asked nobody: " + p)
+}
+
+func (nobody) Password(_ context.Context, p string) (string, error) {
+	return "", errors.New("asked nobody: " + p)
+}
 
 // fakeServer is a server whose accounts live as long as the test.
 type fakeServer struct {

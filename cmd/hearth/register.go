@@ -16,8 +16,6 @@ import (
 	"os/user"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // This is register_new_matrix_user as Synapse 1.163 has it: the same flags, the
@@ -100,7 +98,7 @@ func runRegister(ctx context.Context, e *env, args []string) error {
 		}
 		r.password = strings.TrimSpace(string(text))
 	}
-	if err := r.ask(e); err != nil {
+	if err := r.ask(ctx, e); err != nil {
 		return err
 	}
 	return r.send(ctx, e)
@@ -134,8 +132,8 @@ func (r *registration) fromConfigs(e *env) error {
 
 // ask asks for what the flags left open. Unlike every other verb it asks even
 // without a terminal, because scripts pipe their answers into Synapse's.
-func (r *registration) ask(e *env) error {
-	in := &answers{e: e, r: bufio.NewReader(e.stdin)}
+func (r *registration) ask(ctx context.Context, e *env) error {
+	in := &answers{ctx: ctx, e: e, r: bufio.NewReader(e.stdin)}
 	var err error
 	if r.user == "" {
 		if r.user, err = in.user(); err != nil {
@@ -173,8 +171,9 @@ func (r *registration) ask(e *env) error {
 
 // answers reads a person's answers, or a pipe's.
 type answers struct {
-	e *env
-	r *bufio.Reader
+	ctx context.Context
+	e   *env
+	r   *bufio.Reader
 }
 
 func (in *answers) line(prompt string) (string, error) {
@@ -183,7 +182,7 @@ func (in *answers) line(prompt string) (string, error) {
 }
 
 func (in *answers) read() (string, error) {
-	line, err := in.r.ReadString('\n')
+	line, err := unlessDone(in.ctx, func() (string, error) { return in.r.ReadString('\n') })
 	if errors.Is(err, io.EOF) && line != "" {
 		err = nil
 	}
@@ -213,10 +212,7 @@ func (in *answers) user() (string, error) {
 func (in *answers) password(prompt string) (string, error) {
 	if tty, ok := in.terminal(); ok {
 		defer tty.Close()
-		fmt.Fprint(tty, prompt)
-		secret, err := term.ReadPassword(int(tty.Fd()))
-		fmt.Fprintln(tty)
-		return string(secret), err
+		return hiddenLine(in.ctx, tty, tty, prompt)
 	}
 	fmt.Fprint(in.e.stderr, prompt)
 	return in.read()

@@ -35,7 +35,7 @@ func runUserAdd(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := pw.get(e)
+	password, err := pw.get(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func runUserPassword(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	password, err := pw.get(e)
+	password, err := pw.get(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func runUserDeactivate(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if !*yes {
-		if err := confirm(e, fmt.Sprintf("Close %s for ever? It cannot be opened again, nor its name used again. [no]: ", names[0])); err != nil {
+		if err := confirm(ctx, e, fmt.Sprintf("Close %s for ever? It cannot be opened again, nor its name used again. [no]: ", names[0])); err != nil {
 			return err
 		}
 	}
@@ -195,11 +195,11 @@ func runUserDeactivate(ctx context.Context, e *env, args []string) error {
 	})
 }
 
-func confirm(e *env, question string) error {
+func confirm(ctx context.Context, e *env, question string) error {
 	if !e.prompt.Interactive() {
 		return usagef("this needs a yes and there is nobody to ask; give --yes")
 	}
-	answer, err := e.prompt.Line(question)
+	answer, err := e.prompt.Line(ctx, question)
 	if err != nil {
 		return err
 	}
