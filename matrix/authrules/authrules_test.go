@@ -84,10 +84,10 @@ func TestThirdPartyInviteEvent(t *testing.T) {
 }
 
 func TestRedactions(t *testing.T) {
-	// Events of the tests have ids of a.example in versions 1 and 2.
+	// Event ids of versions 1 and 2 have the server of the sender here.
 	runRules(t, []rule{
 		{"by the level", 1, 2, says(mod, "m.room.redaction", "redacts", `"$x:c.example"`), nil},
-		{"of the own server", 1, 2, says(bob, "m.room.redaction", "redacts", `"$x:a.example"`), nil},
+		{"of the own server", 1, 2, says(bob, "m.room.redaction", "redacts", `"$x:b.example"`), nil},
 		{"of another server", 1, 2, says(bob, "m.room.redaction", "redacts", `"$x:c.example"`), ErrRedaction},
 		{"of nothing", 1, 2, says(bob, "m.room.redaction"), ErrRedaction},
 		{"redact level", 1, 2, after(where(`{"redact":0}`), says(bob, "m.room.redaction", "redacts", `"$x:c.example"`)), nil},

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hearth/matrix/canonjson"
+	"hearth/matrix/mxid"
 	"hearth/matrix/pdu"
 	"hearth/matrix/roomver"
 )
@@ -64,7 +65,11 @@ func (w *world) event(typ, sender string, stateKey *string, content string, extr
 	set("origin_server_ts", "1")
 	set("prev_events", `[]`)
 	if typ != "m.room.create" {
-		set("prev_events", `["$prev"]`)
+		prev := `["$prev"]`
+		if w.v.EventIDs == roomver.EventIDWithServer {
+			prev = `[["$prev:a.example",{"sha256":"abc"}]]`
+		}
+		set("prev_events", prev)
 	}
 	if typ != "m.room.create" || !w.v.RoomIDIsCreate {
 		set("room_id", strconv.Quote(w.room))
@@ -80,7 +85,7 @@ func (w *world) event(typ, sender string, stateKey *string, content string, extr
 		w.t.Fatalf("%s: %v", content, err)
 	}
 	set("content", string(c))
-	id := fmt.Sprintf("$e%d:a.example", w.n)
+	id := fmt.Sprintf("$e%d:%s", w.n, mxid.ServerOf(sender))
 	if w.v.EventIDs != roomver.EventIDWithServer {
 		id = ""
 		set("nonce", strconv.Itoa(w.n))
