@@ -69,6 +69,7 @@ func CountUsers(tx *db.Tx) (int64, error) {
 type UserFilter struct {
 	Name        string // part of the localpart or of the display name, in any case
 	ID          string // part of the user id, in any case
+	Exactly     string // the user id as it is
 	Guest       *bool
 	Admin       *bool
 	Deactivated *bool
@@ -152,6 +153,9 @@ func (f UserFilter) where() (string, []any) {
 	}
 	if f.ID != "" {
 		add(`LOWER(u.usr) LIKE `, arg("%"+like(f.ID)+"%"), ` ESCAPE '\'`)
+	}
+	if f.Exactly != "" {
+		add(`u.usr = `, arg(f.Exactly))
 	}
 	if f.Guest != nil {
 		add(`u.guest = `, arg(*f.Guest))

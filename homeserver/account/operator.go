@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"hearth/base/db"
@@ -23,6 +24,9 @@ func (e *Engine) AddUser(ctx context.Context, localpart, password string, admin 
 // UserFilter says which accounts Users lists; see the store.
 type UserFilter = store.UserFilter
 
+// Kinds are what a user may be. "" is a person.
+var Kinds = []string{"", "bot", "support"}
+
 // Listed is an account with what a list shows of it.
 type Listed struct {
 	User
@@ -33,9 +37,12 @@ type Listed struct {
 
 // Users lists a page of the accounts, and says how many match in all.
 func (e *Engine) Users(ctx context.Context, f UserFilter) ([]Listed, int64, error) {
-	if !storable(f.Name) || !storable(f.ID) {
+	if !storable(f.Name) || !storable(f.ID) || !storable(f.Exactly) {
 		return nil, 0, nil // nobody has such a name
 	}
+	f.NotKinds = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(f.NotKinds))), func(k string) bool {
+		return !slices.Contains(Kinds, k) // excludes nobody
+	})
 	var rows []store.UserEntry
 	var total int64
 	err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
@@ -109,4 +116,17 @@ func (e *Engine) Reactivate(ctx context.Context, user, password string) error {
 		u.Password, u.Deactivated, u.Erased, u.Parting = hashed, false, false, false
 		return store.UpdateUser(tx, u)
 	})
+}
+
+// Details returns one account with what a list shows of it, or M_NOT_FOUND. The
+// id is taken as it is.
+func (e *Engine) Details(ctx context.Context, id mxid.UserID) (Listed, error) {
+	page, _, err := e.Users(ctx, UserFilter{Exactly: string(id), Limit: 1})
+	if err == nil && len(page) == 0 {
+		err = errNoUser()
+	}
+	if err != nil {
+		return Listed{}, err
+	}
+	return page[0], nil
 }

@@ -1,0 +1,80 @@
+// Package adminapi is the doors of the admin API under /_synapse/admin. Paths,
+// fields and error texts are those of Synapse, because guides, scripts and
+// admin tools know them.
+//
+// Doors decode, call an engine and encode. They know no SQL and hold no state.
+package adminapi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/account"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// API holds what the doors need.
+type API struct {
+	Engine  *account.Engine
+	Version string // of this server
+}
+
+var (
+	v1 = []string{"/_synapse/admin/v1"}
+	v2 = []string{"/_synapse/admin/v2"}
+)
+
+// Routes are the routes of all files of this package.
+func (a *API) Routes() []httpx.Route {
+	var all []httpx.Route
+	for _, file := range [][]httpx.Route{
+		a.registerRoutes(), a.registrationTokenRoutes(), a.userListRoutes(), a.userRoutes(), a.accountRoutes(),
+		a.deviceRoutes(), a.versionRoutes(),
+	} {
+		all = append(all, file...)
+	}
+	return all
+}
+
+// bad is Synapse's error for most bad requests: 400 with M_UNKNOWN.
+func bad(text string) error {
+	return &mxerr.Error{Code: mxerr.Unknown, Text: text, Status: http.StatusBadRequest}
+}
+
+// localUser reads a user id from the path, which must be one of this server's.
+// Otherwise refusal is the error text.
+func (a *API) localUser(r *http.Request, refusal string) (mxid.UserID, error) {
+	user, err := mxid.ParseUserID(r.PathValue("userId"))
+	if err != nil {
+		return "", err
+	}
+	if user.Server() != a.Engine.ServerName {
+		return "", bad(refusal)
+	}
+	return user, nil
+}
+
+// fields is a body in which a field of the wrong type gets an error text of its
+// own. A field that is null counts as absent.
+type fields map[string]json.RawMessage
+
+func (f fields) has(name string) bool {
+	v, ok := f[name]
+	return ok && string(v) != "null"
+}
+
+// read decodes a field into to if it is there, and reports whether it is of the
+// right type.
+func (f fields) read(name string, to any) bool {
+	return !f.has(name) || json.Unmarshal(f[name], to) == nil
+}
+
+// orNull is s, or null in JSON if it is empty.
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,167 @@
+package adminapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/account"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+func (a *API) userListRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "GET /users",
+		In:      v2,
+		Auth:    httpx.Admin,
+		Handler: httpx.JSON(a.listUsers),
+	}, {
+		Pattern: "GET /users",
+		In:      []string{"/_synapse/admin/v3"},
+		Auth:    httpx.Admin,
+		Handler: httpx.JSON(a.listUsersV3),
+	}}
+}
+
+type listedUser struct {
+	Name         mxid.UserID `json:"name"`
+	UserType     *string     `json:"user_type"`
+	IsGuest      bool        `json:"is_guest"`
+	Admin        bool        `json:"admin"`
+	Deactivated  bool        `json:"deactivated"`
+	ShadowBanned bool        `json:"shadow_banned"`
+	DisplayName  *string     `json:"displayname"`
+	AvatarURL    *string     `json:"avatar_url"`
+	CreationTS   int64       `json:"creation_ts"` // ms
+	Erased       bool        `json:"erased"`
+	LastSeenTS   *int64      `json:"last_seen_ts"` // ms
+	Locked       bool        `json:"locked"`
+}
+
+func listedUserOf(u account.Listed) listedUser {
+	return listedUser{
+		Name: u.ID, UserType: orNull(u.Kind), IsGuest: u.Guest, Admin: u.Admin, Deactivated: u.Deactivated,
+		DisplayName: orNull(u.DisplayName), AvatarURL: orNull(u.AvatarURL),
+		CreationTS: u.Created.UnixMilli(), Erased: u.Erased, LastSeenTS: lastSeen(u),
+	}
+}
+
+func lastSeen(u account.Listed) *int64 {
+	if u.LastSeen.IsZero() {
+		return nil
+	}
+	ms := u.LastSeen.UnixMilli()
+	return &ms
+}
+
+type usersRes struct {
+	Users     []listedUser `json:"users"`
+	NextToken string       `json:"next_token,omitempty"`
+	Total     int64        `json:"total"`
+}
+
+// listUsers shows deactivated users too if deactivated is true.
+func (a *API) listUsers(ctx context.Context, r *http.Request, _ httpx.None) (usersRes, error) {
+	all, err := httpx.BoolQuery(r, "deactivated", false)
+	if err != nil {
+		return usersRes{}, err
+	}
+	var want *bool
+	if !all {
+		want = new(bool)
+	}
+	return a.users(ctx, r, want)
+}
+
+// listUsersV3 shows only deactivated users if deactivated is true, and both
+// kinds if it is not given.
+func (a *API) listUsersV3(ctx context.Context, r *http.Request, _ httpx.None) (usersRes, error) {
+	want, err := optionalBool(r, "deactivated")
+	if err != nil {
+		return usersRes{}, err
+	}
+	return a.users(ctx, r, want)
+}
+
+// maxFrom and maxLimit bound what a page may ask for.
+const maxFrom, maxLimit = 1 << 40, 10_000
+
+func (a *API) users(ctx context.Context, r *http.Request, deactivated *bool) (usersRes, error) {
+	f, err := userFilter(r)
+	if err != nil {
+		return usersRes{}, err
+	}
+	f.Deactivated = deactivated
+	page, total, err := a.Engine.Users(ctx, f)
+	res := usersRes{Users: make([]listedUser, len(page)), Total: total}
+	for i, u := range page {
+		res.Users[i] = listedUserOf(u)
+	}
+	if f.From+f.Limit < total {
+		res.NextToken = strconv.FormatInt(f.From+int64(len(page)), 10)
+	}
+	return res, err
+}
+
+// orders are what order_by may be. This server bans nobody into the shadows and
+// locks nobody, so these two put everybody side by side.
+var orders = []string{
+	"name", "displayname", "is_guest", "admin", "deactivated", "user_type", "avatar_url", "shadow_banned",
+	"creation_ts", "last_seen_ts", "locked",
+}
+
+func userFilter(r *http.Request) (account.UserFilter, error) {
+	var f account.UserFilter
+	q := r.URL.Query()
+	from, err := httpx.IntQuery(r, "from", 0, maxFrom)
+	if err != nil {
+		return f, err
+	}
+	limit, err := httpx.IntQuery(r, "limit", 100, maxLimit)
+	if err != nil {
+		return f, err
+	}
+	f.From, f.Limit = int64(from), int64(limit)
+	guests, err := httpx.BoolQuery(r, "guests", true)
+	if err != nil {
+		return f, err
+	}
+	if !guests {
+		f.Guest = new(bool)
+	}
+	if f.Admin, err = optionalBool(r, "admins"); err != nil {
+		return f, err
+	}
+	if _, err = httpx.BoolQuery(r, "locked", false); err != nil {
+		return f, err
+	}
+	if name := q.Get("name"); name != "" {
+		f.Name = name
+	} else {
+		f.ID = q.Get("user_id")
+	}
+	f.NotKinds = q["not_user_type"]
+	f.OrderBy = q.Get("order_by")
+	if f.OrderBy != "" && !slices.Contains(orders, f.OrderBy) {
+		return f, mxerr.New(mxerr.InvalidParam, "Query parameter 'order_by' must be one of %q", orders)
+	}
+	switch q.Get("dir") {
+	case "", "f":
+	case "b":
+		f.Descending = true
+	default:
+		return f, mxerr.New(mxerr.InvalidParam, "Query parameter 'dir' must be one of ['b', 'f']")
+	}
+	return f, nil
+}
+
+func optionalBool(r *http.Request, name string) (*bool, error) {
+	if !r.URL.Query().Has(name) {
+		return nil, nil
+	}
+	v, err := httpx.BoolQuery(r, name, false)
+	return &v, err
+}

@@ -1,0 +1,58 @@
+package clientapi
+
+import (
+	"context"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/matrix/roomver"
+)
+
+func (a *Accounts) capabilitiesRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "GET /capabilities",
+		Auth:    httpx.Guest,
+		Handler: httpx.JSON(a.getCapabilities),
+		Spec:    "getCapabilities",
+	}}
+}
+
+type enabled struct {
+	Enabled bool `json:"enabled"`
+}
+
+type roomVersions struct {
+	Default   string            `json:"default"`
+	Available map[string]string `json:"available"`
+}
+
+type capabilities struct {
+	ChangePassword enabled      `json:"m.change_password"`
+	RoomVersions   roomVersions `json:"m.room_versions"`
+	SetDisplayName enabled      `json:"m.set_displayname"`
+	SetAvatarURL   enabled      `json:"m.set_avatar_url"`
+	ThreepidChange enabled      `json:"m.3pid_changes"`
+	GetLoginToken  enabled      `json:"m.get_login_token"`
+	ProfileFields  enabled      `json:"m.profile_fields"`
+	ForgetOnLeave  enabled      `json:"m.forget_forced_upon_leave"`
+}
+
+type capabilitiesRes struct {
+	Capabilities capabilities `json:"capabilities"`
+}
+
+// getCapabilities: client-server-api/#get_matrixclientv3capabilities
+func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx.None) (capabilitiesRes, error) {
+	person := enabled{!httpx.Who(ctx).Guest}
+	c := capabilities{
+		ChangePassword: person,
+		RoomVersions:   roomVersions{Default: roomver.Default, Available: map[string]string{}},
+		SetDisplayName: enabled{true},
+		SetAvatarURL:   person,
+		ProfileFields:  person,
+	}
+	for _, v := range roomver.All() {
+		c.RoomVersions.Available[v.ID] = "stable"
+	}
+	return capabilitiesRes{c}, nil
+}

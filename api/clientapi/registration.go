@@ -1,0 +1,84 @@
+package clientapi
+
+import (
+	"context"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/account"
+	"hearth/matrix/mxerr"
+)
+
+func (a *Accounts) registrationRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "POST /register",
+		Limit:   "register",
+		MaxBody: smallBody,
+		Handler: interactive(a.register),
+		Spec:    "register",
+	}, {
+		Pattern: "GET /register/available",
+		Limit:   "register",
+		Handler: httpx.JSON(a.checkUsernameAvailability),
+		Spec:    "checkUsernameAvailability",
+	}, {
+		Pattern: "POST /register/email/requestToken",
+		Limit:   "register",
+		Handler: httpx.JSON(noThreepids),
+		Spec:    "requestTokenToRegisterEmail",
+	}, {
+		Pattern: "POST /register/msisdn/requestToken",
+		Limit:   "register",
+		Handler: httpx.JSON(noThreepids),
+		Spec:    "requestTokenToRegisterMSISDN",
+	}}
+}
+
+type registerReq struct {
+	Auth                     *account.Auth `json:"auth"`
+	Username                 string        `json:"username"`
+	Password                 string        `json:"password"`
+	DeviceID                 string        `json:"device_id"`
+	InitialDeviceDisplayName string        `json:"initial_device_display_name"`
+	InhibitLogin             bool          `json:"inhibit_login"`
+	RefreshToken             bool          `json:"refresh_token"`
+}
+
+// register: client-server-api/#post_matrixclientv3register
+func (a *Accounts) register(ctx context.Context, r *http.Request, req registerReq) (grantRes, error) {
+	switch kind := r.URL.Query().Get("kind"); kind {
+	case "", "user":
+	case "guest":
+		g, err := a.Engine.RegisterGuest(ctx, req.InitialDeviceDisplayName)
+		return grantOf(g), err
+	default:
+		return grantRes{}, mxerr.New(mxerr.InvalidParam, "The kind of account must be user or guest")
+	}
+	g, err := a.Engine.Register(ctx, account.Registration{
+		Username: req.Username, Password: req.Password,
+		Device: req.DeviceID, DeviceName: req.InitialDeviceDisplayName,
+		InhibitLogin: req.InhibitLogin, Refresh: req.RefreshToken,
+	}, req.Auth, httpx.Addr(ctx))
+	return grantOf(g), err
+}
+
+type availableRes struct {
+	Available bool `json:"available"`
+}
+
+// checkUsernameAvailability: client-server-api/#get_matrixclientv3registeravailable
+func (a *Accounts) checkUsernameAvailability(ctx context.Context, r *http.Request, _ httpx.None) (availableRes, error) {
+	if !r.URL.Query().Has("username") {
+		return availableRes{}, missing("username")
+	}
+	err := a.Engine.Available(ctx, r.URL.Query().Get("username"))
+	return availableRes{Available: err == nil}, err
+}
+
+// noThreepids answers those who want to prove a mail address or phone number:
+// this server sends neither mail nor SMS.
+func noThreepids(context.Context, *http.Request, httpx.None) (httpx.None, error) {
+	e := mxerr.New("M_THREEPID_DENIED", "This server does not use mail addresses or phone numbers")
+	e.Status = http.StatusForbidden
+	return httpx.None{}, e
+}
