@@ -26,7 +26,9 @@ type Event struct {
 	Ord        *int64 // place in the timeline; nil if it has none
 	SK         *int64 // the state key it sets; nil for other events
 	State      *int64 // root of the state before it; nil if unknown
-	StateAfter *int64 // root after it, if that is not State with the event
+	StateAfter *int64 // root after it; nil if it is State
+	RoomBefore *int64 // root of the room's current state before it came; nil if it is State
+	RoomAfter  *int64 // and after; nil if it is StateAfter
 	Auth       []int64
 	Flags      EventFlags
 	RedactedBy *int64
@@ -37,17 +39,17 @@ type Event struct {
 }
 
 func (e *Event) columns() []any {
-	return []any{&e.NID, &e.Room, &e.EventID, &e.Ord, &e.SK, &e.State, &e.StateAfter, &e.auth, &e.Flags, &e.RedactedBy, &e.Txn, &e.JSON}
+	return []any{&e.NID, &e.Room, &e.EventID, &e.Ord, &e.SK, &e.State, &e.StateAfter, &e.RoomBefore, &e.RoomAfter, &e.auth, &e.Flags, &e.RedactedBy, &e.Txn, &e.JSON}
 }
 
-const eventColumns = `nid, room, event_id, ord, sk, state, state_after, auth, flags, redacted_by, txn, json`
+const eventColumns = `nid, room, event_id, ord, sk, state, state_after, room_before, room_after, auth, flags, redacted_by, txn, json`
 
 // InsertEvent stores an event.
 func InsertEvent(tx *db.Tx, e Event) error {
 	return tx.Exec(`
 		INSERT INTO events (`+eventColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		e.NID, e.Room, e.EventID, e.Ord, e.SK, e.State, e.StateAfter, packNIDs(e.Auth), e.Flags, e.RedactedBy, e.Txn, e.JSON)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		e.NID, e.Room, e.EventID, e.Ord, e.SK, e.State, e.StateAfter, e.RoomBefore, e.RoomAfter, packNIDs(e.Auth), e.Flags, e.RedactedBy, e.Txn, e.JSON)
 }
 
 // RedactEvent replaces an event by its redacted form for good.

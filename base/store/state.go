@@ -71,7 +71,7 @@ func SetCurrentState(tx *db.Tx, room, sk, event int64) error {
 // false it leaves out m.room.member events.
 func CurrentState(tx *db.Tx, room int64, members bool) ([]Event, error) {
 	query := `
-		SELECT e.nid, e.room, e.event_id, e.ord, e.sk, e.state, e.state_after, e.auth, e.flags, e.redacted_by, e.txn, e.json
+		SELECT e.nid, e.room, e.event_id, e.ord, e.sk, e.state, e.state_after, e.room_before, e.room_after, e.auth, e.flags, e.redacted_by, e.txn, e.json
 		FROM current_state c JOIN events e ON e.nid = c.event `
 	if !members {
 		query += `JOIN state_keys k ON k.nid = c.sk AND k.type <> 'm.room.member' `

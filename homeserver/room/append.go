@@ -210,17 +210,21 @@ type view struct {
 	e     *Engine
 	room  *Room
 	root  int64
-	fresh map[Key]*Event // set by earlier events of the batch
+	fresh map[Key]*Event // what differs from the version at root
+	gone  map[Key]bool   // what is no longer there
 	err   error          // the first failure of the store
 }
 
 func newView(ctx context.Context, e *Engine, r *Room, root int64) *view {
-	return &view{ctx: ctx, e: e, room: r, root: root, fresh: map[Key]*Event{}}
+	return &view{ctx: ctx, e: e, room: r, root: root, fresh: map[Key]*Event{}, gone: map[Key]bool{}}
 }
 
 func (v *view) event(typ, stateKey string) *Event {
 	if ev := v.fresh[Key{typ, stateKey}]; ev != nil {
 		return ev
+	}
+	if v.gone[Key{typ, stateKey}] {
+		return nil
 	}
 	ev, err := v.e.StateEvent(v.ctx, v.room, v.root, typ, stateKey)
 	if err != nil && v.err == nil {
@@ -324,7 +328,9 @@ type commit struct {
 	src  *txSource
 	next *Current
 	keys map[Key]int64 // numbers given in this transaction
-	done []*Event      // the events as stored
+	done []*Event      // new forms of events that were redacted
+	// changed are member events that a resolution made current.
+	changed []*Event
 }
 
 func newCommit(e *Engine, lk locked, b *batch, tx *db.Tx) *commit {
@@ -400,6 +406,7 @@ func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
 		}
 		ev.StateAfter = c.next.State
 	}
+	ev.RoomBefore, ev.RoomAfter = ev.State, ev.StateAfter
 	for _, m := range c.b.members {
 		if m.event == ev {
 			if err := c.setMember(m); err != nil {
@@ -477,6 +484,7 @@ func (c *commit) publish() {
 	}
 	if c.b.isNew {
 		c.lk.NID = c.next.NID
+		c.lk.Room.head = c.e.Head(c.lk.NID)
 		c.e.register(c.lk.Room)
 	}
 	for _, ev := range c.b.events {

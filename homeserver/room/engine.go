@@ -51,6 +51,7 @@ type Engine struct {
 	mu    sync.Mutex
 	rooms map[string]*Room
 	byNID map[int64]*Room
+	heads map[int64]*Head
 }
 
 // Bounds of what is kept in memory.
@@ -62,7 +63,7 @@ const (
 
 // New returns an Engine. Nothing runs in the background.
 func New(c Config) *Engine {
-	e := &Engine{Config: c, rooms: map[string]*Room{}, byNID: map[int64]*Room{}}
+	e := &Engine{Config: c, rooms: map[string]*Room{}, byNID: map[int64]*Room{}, heads: map[int64]*Head{}}
 	e.keys = newStateKeys()
 	e.packs = newPackCache(maxPacks)
 	e.events = newEventCache(maxEvents)
@@ -83,9 +84,25 @@ type Room struct {
 
 	lock    chan struct{} // held by the one who adds events
 	current atomic.Pointer[Current]
-	lastPos atomic.Int64
+	head    *Head
 	recent  recent
-	used    atomic.Int64 // unix seconds, for eviction
+}
+
+// Head is how far the timeline of a room goes. It outlives the live room, so
+// that those who watch many rooms need not keep them all live.
+type Head struct{ pos atomic.Int64 }
+
+// LastPos is the position of the newest event in the timeline.
+func (h *Head) LastPos() int64 { return h.pos.Load() }
+
+// Raise notes that the timeline goes at least as far as pos.
+func (h *Head) Raise(pos int64) {
+	for {
+		old := h.pos.Load()
+		if old >= pos || h.pos.CompareAndSwap(old, pos) {
+			return
+		}
+	}
 }
 
 // Current is a room at one moment. It never changes.
@@ -98,7 +115,7 @@ type Current struct {
 func (r *Room) Current() *Current { return r.current.Load() }
 
 // LastPos is the position of the newest event in the timeline.
-func (r *Room) LastPos() int64 { return r.lastPos.Load() }
+func (r *Room) LastPos() int64 { return r.head.LastPos() }
 
 // locked proves that the room's lock is held.
 type locked struct {
@@ -171,17 +188,35 @@ func (e *Engine) load(ctx context.Context, find func(*db.Tx) (store.Room, error)
 		return nil, mxerr.New(mxerr.UnsupportedRoomVersion, "This server does not know room version %s", row.Version)
 	}
 	r := newRoom(row.NID, row.RoomID, v)
+	r.head = e.Head(r.NID)
 	r.set(&Current{Room: row, HeadIDs: ids(heads, row.Heads)})
 	return e.register(r), nil
 }
 
 func newRoom(nid int64, id string, v *roomver.Version) *Room {
-	return &Room{NID: nid, ID: id, Version: v, lock: make(chan struct{}, 1)}
+	return &Room{NID: nid, ID: id, Version: v, lock: make(chan struct{}, 1), head: &Head{}}
 }
 
 func (r *Room) set(c *Current) {
 	r.current.Store(c)
-	r.lastPos.Store(c.LastPos)
+	r.head.Raise(c.LastPos)
+}
+
+// Head returns the head of a room. It is complete once the room has been live
+// or its LastPos was read from the store and raised.
+func (e *Engine) Head(nid int64) *Head {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.headLocked(nid)
+}
+
+func (e *Engine) headLocked(nid int64) *Head {
+	h := e.heads[nid]
+	if h == nil {
+		h = &Head{}
+		e.heads[nid] = h
+	}
+	return h
 }
 
 // register makes r the live room of its id, or returns the one that another

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"hearth/base/store"
+	"hearth/base/trie"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxid"
 	"hearth/matrix/pdu"
@@ -25,6 +26,11 @@ type Event struct {
 	SK         int64 // number of the state key it sets; 0 for others
 	State      int64 // root of the state before it
 	StateAfter int64
+	// RoomBefore and RoomAfter are the roots of the room's current state around
+	// the moment at which the event came. They differ from the event's own only
+	// where the room has forks.
+	RoomBefore int64
+	RoomAfter  int64
 	Auth       []int64
 	Flags      store.EventFlags
 	RedactedBy int64
@@ -110,6 +116,13 @@ func parse(row store.Event, v *roomver.Version) (*Event, error) {
 	if row.StateAfter != nil {
 		ev.StateAfter = *row.StateAfter
 	}
+	ev.RoomBefore, ev.RoomAfter = ev.State, ev.StateAfter
+	if row.RoomBefore != nil {
+		ev.RoomBefore = *row.RoomBefore
+	}
+	if row.RoomAfter != nil {
+		ev.RoomAfter = *row.RoomAfter
+	}
 	if row.RedactedBy != nil {
 		ev.RedactedBy = *row.RedactedBy
 	}
@@ -122,10 +135,12 @@ func (ev *Event) row() store.Event {
 	r := store.Event{NID: ev.NID, Room: ev.Room, EventID: ev.ID, Auth: ev.Auth, Flags: ev.Flags, JSON: ev.JSON}
 	if ev.Ord != 0 {
 		r.Ord = &ev.Ord
+	}
+	if ev.State != trie.Empty || ev.Ord != 0 {
 		r.State = &ev.State
-		if ev.StateAfter != ev.State {
-			r.StateAfter = &ev.StateAfter
-		}
+		r.StateAfter = unless(ev.StateAfter, ev.State)
+		r.RoomBefore = unless(ev.RoomBefore, ev.State)
+		r.RoomAfter = unless(ev.RoomAfter, ev.StateAfter)
 	}
 	if ev.SK != 0 {
 		r.SK = &ev.SK
@@ -134,6 +149,14 @@ func (ev *Event) row() store.Event {
 		r.Txn = []byte(ev.TxnDevice + "\x00" + ev.TxnID)
 	}
 	return r
+}
+
+// unless is nil for the usual value of a column, to save the room.
+func unless(v, usual int64) *int64 {
+	if v == usual {
+		return nil
+	}
+	return &v
 }
 
 // parseAll parses rows, taking those from the cache that are there.

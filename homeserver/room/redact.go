@@ -49,7 +49,7 @@ func (c *commit) storeRedaction(r redaction) error {
 // as is the event in another form.
 func (ev *Event) as(p *pdu.Event) *Event {
 	return &Event{
-		Event: p, NID: ev.NID, Room: ev.Room, Ord: ev.Ord, SK: ev.SK, State: ev.State, StateAfter: ev.StateAfter,
+		Event: p, NID: ev.NID, Room: ev.Room, Ord: ev.Ord, SK: ev.SK, State: ev.State, StateAfter: ev.StateAfter, RoomBefore: ev.RoomBefore, RoomAfter: ev.RoomAfter,
 		Auth: ev.Auth, Flags: ev.Flags, RedactedBy: ev.RedactedBy, TxnDevice: ev.TxnDevice, TxnID: ev.TxnID,
 	}
 }

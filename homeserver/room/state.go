@@ -290,3 +290,9 @@ func (e *Engine) stateEvents(ctx context.Context, r *Room, state map[int64]int64
 	sortNIDs(nids)
 	return e.Events(ctx, r.Version, nids)
 }
+
+// EventsSorted is Events in the order of their numbers.
+func (e *Engine) EventsSorted(ctx context.Context, v *roomver.Version, nids []int64) ([]*Event, error) {
+	sortNIDs(nids)
+	return e.Events(ctx, v, nids)
+}

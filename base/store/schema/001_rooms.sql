@@ -19,8 +19,10 @@ CREATE INDEX rooms_listed ON rooms (listed, joined);
 
 -- ord is the place in the room's timeline: the nid of events as they arrived,
 -- negative for history fetched later, NULL for events that are known only
--- because others refer to them. state is the root before the event; state_after
--- is NULL where it is simply state with this event.
+-- because others refer to them. state is the root before the event, state_after
+-- the one after it; room_before and room_after are those of the room's current
+-- state around the moment it came. NULL saves what is as usual: state_after equals
+-- state for all but state events, the others differ only where a room has forks.
 CREATE TABLE events (
 	nid BIGINT PRIMARY KEY,
 	room BIGINT NOT NULL,
@@ -29,6 +31,8 @@ CREATE TABLE events (
 	sk BIGINT,
 	state BIGINT,
 	state_after BIGINT,
+	room_before BIGINT,
+	room_after BIGINT,
 	auth BYTEA,
 	flags BIGINT NOT NULL,
 	redacted_by BIGINT,
@@ -68,7 +72,7 @@ CREATE TABLE memberships (
 	PRIMARY KEY (usr, room)
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
-CREATE INDEX memberships_room ON memberships (room, membership, usr);
+CREATE INDEX memberships_room ON memberships (room, membership, event);
 
 -- Which event a client's transaction made. key is a hash of the user, the
 -- device, the endpoint and the transaction id.
