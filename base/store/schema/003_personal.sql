@@ -16,14 +16,15 @@ CREATE TABLE receipts (
 CREATE INDEX receipts_pos ON receipts (room, pos);
 CREATE INDEX receipts_usr ON receipts (usr, room);
 
--- room is 0 for global account data. A deleted entry stays as {} until every
--- client has had time to see it.
+-- room is 0 for global account data. A deleted entry stays as {}, so that
+-- clients that were away hear of it.
 CREATE TABLE account_data (
 	usr TEXT NOT NULL,
 	room BIGINT NOT NULL,
 	type TEXT NOT NULL,
 	pos BIGINT NOT NULL,
 	content BYTEA NOT NULL,
+	deleted BOOLEAN NOT NULL,
 	PRIMARY KEY (usr, room, type)
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
@@ -39,7 +40,9 @@ CREATE TABLE filters (
 );
 
 -- How many events of a room a user should be told of, up to the place upto in
--- its timeline; later events are counted when the user's client asks.
+-- its timeline and after what was read by the receipts up to position seen.
+-- Later events are counted, and later receipts considered, when the user's
+-- client asks. thread "main" is always there.
 CREATE TABLE unread (
 	usr TEXT NOT NULL,
 	room BIGINT NOT NULL,
@@ -47,13 +50,15 @@ CREATE TABLE unread (
 	notify BIGINT NOT NULL,
 	highlight BIGINT NOT NULL,
 	upto BIGINT NOT NULL,
+	seen BIGINT NOT NULL,
 	PRIMARY KEY (usr, room, thread)
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
 
 CREATE TABLE presence (
-	usr TEXT PRIMARY KEY,
+	usr TEXT NOT NULL PRIMARY KEY,
 	state TEXT NOT NULL,
 	status TEXT,
 	active_at BIGINT NOT NULL
-);
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:

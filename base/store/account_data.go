@@ -1,0 +1,55 @@
+package store
+
+import "hearth/base/db"
+
+// AccountData is one entry that a user keeps, for all or for one room.
+type AccountData struct {
+	User    string
+	Room    int64 // 0 for data that belongs to no room
+	Type    string
+	Pos     int64
+	Content []byte // a JSON object
+	Deleted bool   // Content is {}
+}
+
+func (a *AccountData) columns() []any {
+	return []any{&a.User, &a.Room, &a.Type, &a.Pos, &a.Content, &a.Deleted}
+}
+
+const accountDataColumns = `usr, room, type, pos, content, deleted`
+
+// SetAccountData stores an entry.
+func SetAccountData(tx *db.Tx, a AccountData) error {
+	return tx.Exec(`
+		INSERT INTO account_data (`+accountDataColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (usr, room, type) DO UPDATE
+		SET pos = excluded.pos, content = excluded.content, deleted = excluded.deleted`,
+		a.User, a.Room, a.Type, a.Pos, a.Content, a.Deleted)
+}
+
+// AccountDataOf returns one entry, deleted or not, or db.ErrNoRow.
+func AccountDataOf(tx *db.Tx, user string, room int64, typ string) (AccountData, error) {
+	return db.One(tx, (*AccountData).columns, `
+		SELECT `+accountDataColumns+` FROM account_data WHERE usr = $1 AND room = $2 AND type = $3`, user, room, typ)
+}
+
+// AccountDataSince returns a user's entries with positions in (after, upto],
+// of no room and of all rooms, deleted ones too.
+func AccountDataSince(tx *db.Tx, user string, after, upto int64) ([]AccountData, error) {
+	return db.All(tx, (*AccountData).columns, `
+		SELECT `+accountDataColumns+` FROM account_data
+		WHERE usr = $1 AND pos > $2 AND pos <= $3 ORDER BY pos`, user, after, upto)
+}
+
+// AccountDataIn returns a user's entries of one room (0 for those of none) that
+// are not deleted.
+func AccountDataIn(tx *db.Tx, user string, room int64) ([]AccountData, error) {
+	return db.All(tx, (*AccountData).columns, `
+		SELECT `+accountDataColumns+` FROM account_data
+		WHERE usr = $1 AND room = $2 AND deleted = $3 ORDER BY type`, user, room, false)
+}
+
+// CountAccountData counts a user's entries.
+func CountAccountData(tx *db.Tx, user string) (int64, error) {
+	return db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM account_data WHERE usr = $1`, user)
+}
