@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"sync"
@@ -134,24 +135,21 @@ func (s *session) room(addr netip.AddrPort, channel bool) bool {
 // own and takes that error as the end of the allocation.
 func (s *session) ReadFrom([]byte) (int, net.Addr, error) {
 	defer s.ended.Do(s.srv.running.Done)
-	r := newReader(s.sock, s.srv.borrow, s.srv.giveUp)
-	for {
-		b, packets, err := r.next()
-		if err != nil {
-			return 0, nil, err
-		}
-		for i := range packets {
-			p := &packets[i]
-			s.toClient(p.slot, headroom, p.n, p.from, false, &b.out)
-		}
-		b.out.flush()
-		r.done()
+	err := newReader(s.sock, s.srv.borrow, s.srv.giveUp, s.fromPeers).run()
+	return 0, nil, cmp.Or(err, net.ErrClosed)
+}
+
+func (s *session) fromPeers(b *batch, packets []packet) (stop bool) {
+	for i := range packets {
+		p := &packets[i]
+		s.toClient(p.slot, headroom, p.n, p.from, false, &b.out)
 	}
+	b.out.flush()
+	return false
 }
 
 func (s *Server) borrow() *batch                         { return s.pool.Get().(*batch) }
 func (s *Server) giveUp(b *batch)                        { s.pool.Put(b) }
-func keep(b *batch) func() *batch                        { return func() *batch { return b } }
 func (s *session) WriteTo([]byte, net.Addr) (int, error) { return 0, net.ErrClosed }
 
 // LocalAddr is the relayed address.

@@ -113,52 +113,50 @@ type reader struct {
 	sock    *socket
 	borrow  func() *batch
 	giveUp  func(*batch)
-	batch   *batch
-	got     []packet
-	errno   unix.Errno
+	handle  func(*batch, []packet) (stop bool)
+	err     error
 	attempt func(fd uintptr) bool
 }
 
-func newReader(s *socket, borrow func() *batch, giveUp func(*batch)) *reader {
-	r := &reader{sock: s, borrow: borrow, giveUp: giveUp}
-	r.attempt = r.tryRead // made once, not once per read
+func newReader(s *socket, borrow func() *batch, giveUp func(*batch), handle func(*batch, []packet) bool) *reader {
+	r := &reader{sock: s, borrow: borrow, giveUp: giveUp, handle: handle}
+	r.attempt = r.readAndHandle // made once, not once per read
 	return r
 }
 
-func (r *reader) tryRead(fd uintptr) bool {
-	if r.batch == nil {
-		r.batch = r.borrow()
+// run passes what arrives to handle, until that returns true or the socket is
+// closed, which is an error. The packets are handle's until it returns.
+func (r *reader) run() error {
+	if err := r.sock.raw.Read(r.attempt); err != nil {
+		return err
 	}
-	r.got, r.errno = r.batch.receive(fd, r.sock)
-	if r.errno == unix.EAGAIN {
-		r.done()
-		return false
-	}
-	return true
+	return r.err
 }
 
-// next waits for datagrams. The batch is the caller's until done.
-func (r *reader) next() (*batch, []packet, error) {
+// readAndHandle is called by package net, again each time the socket becomes
+// readable, until it returns true. A batch that is not full has emptied the
+// socket. What comes after it makes the socket readable anew, so there is no
+// need to ask again now, and that saves every other system call.
+func (r *reader) readAndHandle(fd uintptr) (done bool) {
+	b := r.borrow()
+	defer r.giveUp(b)
 	for {
-		if err := r.sock.raw.Read(r.attempt); err != nil {
-			r.done()
-			return nil, nil, err
+		got, errno := b.receive(fd, r.sock)
+		switch {
+		case errno == unix.EAGAIN:
+			return false
+		case errno == unix.EINTR:
+			continue
+		case errno != 0:
+			r.err = errno
+			return true
 		}
-		switch r.errno {
-		case 0:
-			return r.batch, r.got, nil
-		case unix.EINTR:
-		default:
-			r.done()
-			return nil, nil, r.errno
+		if r.handle(b, got) {
+			return true
 		}
-	}
-}
-
-func (r *reader) done() {
-	if r.batch != nil {
-		r.giveUp(r.batch)
-		r.batch = nil
+		if len(got) < len(b.packets) {
+			return false
+		}
 	}
 }
 

@@ -21,29 +21,26 @@ type reader struct {
 	sock   *socket
 	borrow func() *batch
 	giveUp func(*batch)
-	batch  *batch
+	handle func(*batch, []packet) (stop bool)
 }
 
-func newReader(s *socket, borrow func() *batch, giveUp func(*batch)) *reader {
-	return &reader{sock: s, borrow: borrow, giveUp: giveUp}
+func newReader(s *socket, borrow func() *batch, giveUp func(*batch), handle func(*batch, []packet) bool) *reader {
+	return &reader{sock: s, borrow: borrow, giveUp: giveUp, handle: handle}
 }
 
-func (r *reader) next() (*batch, []packet, error) {
-	r.batch = r.borrow()
-	p := &r.batch.packets[0]
-	n, from, err := r.sock.conn.ReadFromUDPAddrPort(p.slot[headroom : headroom+maxDatagram])
-	if err != nil {
-		r.done()
-		return nil, nil, err
-	}
-	p.n, p.from = n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	return r.batch, r.batch.packets[:], nil
-}
-
-func (r *reader) done() {
-	if r.batch != nil {
-		r.giveUp(r.batch)
-		r.batch = nil
+func (r *reader) run() error {
+	b := r.borrow()
+	defer r.giveUp(b)
+	p := &b.packets[0]
+	for {
+		n, from, err := r.sock.conn.ReadFromUDPAddrPort(p.slot[headroom : headroom+maxDatagram])
+		if err != nil {
+			return err
+		}
+		p.n, p.from = n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+		if r.handle(b, b.packets[:]) {
+			return nil
+		}
 	}
 }
 

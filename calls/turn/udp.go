@@ -93,7 +93,7 @@ func (s *Server) openUDP(network, address string) (*udpFront, error) {
 	}
 	f := &udpFront{srv: s, sock: sock, local: udpAddr(sock.addr), sessions: map[netip.AddrPort]*session{}}
 	f.own = newBatch(listenerBatch)
-	f.read = newReader(sock, keep(f.own), func(*batch) {})
+	f.read = newReader(sock, func() *batch { return f.own }, func(*batch) {}, f.fromClients)
 	return f, nil
 }
 
@@ -106,24 +106,24 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 				return n, udpAddr(f.now.from), nil
 			}
 		}
-		_, packets, err := f.read.next()
-		if err != nil {
+		if err := f.read.run(); err != nil {
 			f.ended.Do(f.srv.running.Done)
 			return 0, nil, err
 		}
-		f.relay(packets)
-		f.todo = packets
 	}
 }
 
-// relay sends on all ChannelData in packets, grouped by session so that what
-// one client sent in a burst leaves in one system call, and marks it as done.
-func (f *udpFront) relay(packets []packet) {
+// fromClients relays all ChannelData in packets, grouped by session so that
+// what one client sent in a burst leaves in one system call. It stops the
+// reader only if there are requests as well.
+func (f *udpFront) fromClients(_ *batch, packets []packet) (stop bool) {
 	var whose [listenerBatch]*session
 	f.mu.RLock()
 	for i := range packets {
 		if p := &packets[i]; isChannelData(p.payload()) {
 			whose[i] = f.sessions[p.from]
+		} else {
+			stop = true
 		}
 	}
 	f.mu.RUnlock()
@@ -142,6 +142,10 @@ func (f *udpFront) relay(packets []packet) {
 		}
 	}
 	f.own.out.flush()
+	if stop {
+		f.todo = packets
+	}
+	return stop
 }
 
 // request handles a STUN message and returns what is left for pion to do.
