@@ -46,7 +46,7 @@ func ParsePowerLevels(v *roomver.Version, plEvent, createEvent *pdu.Event) Power
 }
 
 // User is the power level of a user.
-func (p *PowerLevels) User(id string) int64 {
+func (p PowerLevels) User(id string) int64 {
 	if p.above && slices.Contains(p.creators, id) {
 		return CreatorLevel
 	}
@@ -64,7 +64,7 @@ func (p *PowerLevels) User(id string) int64 {
 
 // ForEvent is the level needed to send an event of this type. Member events do
 // not depend on it.
-func (p *PowerLevels) ForEvent(typ string, isState bool) int64 {
+func (p PowerLevels) ForEvent(typ string, isState bool) int64 {
 	if p.content != nil {
 		if n, ok := p.content.events[typ]; ok {
 			return n
@@ -77,7 +77,7 @@ func (p *PowerLevels) ForEvent(typ string, isState bool) int64 {
 }
 
 // Notification is the level needed to notify by a keyword such as "room".
-func (p *PowerLevels) Notification(key string) int64 {
+func (p PowerLevels) Notification(key string) int64 {
 	if p.content != nil {
 		if n, ok := p.content.notifications[key]; ok {
 			return n

@@ -13,7 +13,6 @@ import (
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 	"hearth/matrix/roomver"
-	"hearth/matrix/signing"
 )
 
 // Draft is an event before it has hashes, signatures and an id.
@@ -43,10 +42,11 @@ func Build(v *roomver.Version, d Draft, origin mxid.ServerName, keyID string, ke
 	if err != nil {
 		return nil, err
 	}
-	size := len(w.content) + 512 + 64*(len(d.PrevEvents)+len(d.AuthEvents))
-	sum := ContentHash(w.event(make([]byte, 0, size)))
+	buf := make([]byte, 0, len(w.content)+768+64*(len(d.PrevEvents)+len(d.AuthEvents)))
+	// Without hashes and signatures, the event is what the content hash covers.
+	sum := sha256.Sum256(w.event(buf))
 	w.hash = base64.RawStdEncoding.EncodeToString(sum[:])
-	return w.sign(v, size, origin, keyID, key)
+	return w.sign(buf, origin, keyID, key)
 }
 
 // Template is the JSON of d without hashes and signatures, as /make_join and its
@@ -201,17 +201,27 @@ func (w *eventWriter) refs(b []byte, ids []string) []byte {
 }
 
 // sign signs the redacted event. What is signed is also what the reference hash
-// covers, so the id comes from the same bytes.
-func (w *eventWriter) sign(v *roomver.Version, size int, origin mxid.ServerName, keyID string, key ed25519.PrivateKey) (*Event, error) {
-	msg := appendRedacted(make([]byte, 0, size), v, w.event(make([]byte, 0, size)), false)
-	w.signatures = signing.Add(nil, string(origin), keyID, ed25519.Sign(key, msg))
-	out := w.event(make([]byte, 0, size+len(w.signatures)))
+// covers, so the id comes from the same bytes. buf is room to work in.
+func (w *eventWriter) sign(buf []byte, origin mxid.ServerName, keyID string, key ed25519.PrivateKey) (*Event, error) {
+	full := w.event(buf)
+	msg := appendRedacted(make([]byte, 0, len(full)), w.v, full, false)
+	w.signatures = appendSignature(nil, string(origin), keyID, ed25519.Sign(key, msg))
+	out := w.event(make([]byte, 0, len(full)+len(w.signatures)+len(`,"signatures":`)))
 	if len(out) > MaxSize {
 		return nil, errTooLarge()
 	}
 	id := w.eventID
 	if id == "" {
-		id = idOfHash(v, sha256.Sum256(msg))
+		id = idOfHash(w.v, sha256.Sum256(msg))
 	}
-	return Parse(v, id, out)
+	return Parse(w.v, id, out)
+}
+
+// appendSignature appends a signatures object with one entry.
+func appendSignature(b []byte, server, keyID string, sig []byte) []byte {
+	b = appendString(b, "{", server)
+	b = appendString(b, ":{", keyID)
+	b = append(b, ':', '"')
+	b = base64.RawStdEncoding.AppendEncode(b, sig)
+	return append(b, `"}}`...)
 }
