@@ -30,8 +30,7 @@ type Info struct {
 	Guests       bool   // may look around without an account
 	Calls        bool   // relayed by this server
 	Federation   bool   // speaks with other servers
-	Trial        bool   // "hearth trial": tell how to make the first account
-	Command      string // how the operator calls hearth in a trial, "" for "hearth"
+	Trial        string // how the operator calls hearth in a trial ("./hearth"); "" means no trial
 }
 
 //go:embed page.html
@@ -71,9 +70,6 @@ type view struct {
 
 // New returns the page's handler. It serves GET and HEAD of "/" and nothing else.
 func New(info Info) http.Handler {
-	if info.Command == "" {
-		info.Command = "hearth"
-	}
 	policy := contentPolicy(css)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header(), policy)

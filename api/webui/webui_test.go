@@ -31,7 +31,7 @@ func text(html string) string {
 }
 
 func TestWhatThePageSays(t *testing.T) {
-	trial := Info{ServerName: "localhost", Version: "v1.2.3", Registration: "open", Calls: true, Trial: true, Command: "./hearth"}
+	trial := Info{ServerName: "localhost", Version: "v1.2.3", Registration: "open", Calls: true, Trial: "./hearth"}
 	closed := Info{ServerName: "a.test", Registration: "closed", Federation: true}
 	guests := Info{ServerName: "a.test", Registration: "open", Guests: true}
 	for _, tc := range []struct {
@@ -47,8 +47,8 @@ func TestWhatThePageSays(t *testing.T) {
 		},
 		{
 			"a trial", trial, "http://localhost:8420/",
-			[]string{"http://localhost:8420", "open: everybody may make one", "The first account", "./hearth user add admin --admin", "this machine only", "not connected"},
-			[]string{"token create"},
+			[]string{"http://localhost:8420", "open to everybody on this machine", "The first account", "./hearth user add admin --admin", "this machine only", "not connected"},
+			[]string{"everybody may make one"},
 		},
 		{
 			"a closed server", closed, "http://a.test/",

@@ -33,6 +33,14 @@ type Config struct {
 	Media        Media        `toml:"media"`
 	Log          Log          `toml:"log"`
 
+	// The rest is set by "hearth trial" and cannot be written in a file.
+	//
+	// OpenOnlyFrom narrows registration.mode "open" to some IP addresses; others
+	// need a token. nil means that open is open. Trial is how the operator calls
+	// hearth ("./hearth"), for hints that can be copied; "" means no trial.
+	OpenOnlyFrom func(addr string) bool
+	Trial        string
+
 	file    string            // the main file, "" for Default
 	origins map[string]Origin // by dotted key; keys left at their default are absent
 }

@@ -453,7 +453,11 @@ func TestTrialThatOthersCanReach(t *testing.T) {
 	ctx, terminate := context.WithCancel(t.Context())
 	w.server.onStart = terminate
 	got := w.runCtx(ctx, "trial", "--listen", "0.0.0.0:9000", "--dir", "d")
-	if w.server.opened.Registration.Mode != "token" || !strings.Contains(got.out, "hearth token create --dir d") {
+	open := w.server.opened.OpenOnlyFrom
+	if open == nil || !open("127.0.0.1") || !open("::1") || open("192.0.2.1") || open("") {
+		t.Error("sign-up is not open to this machine alone")
+	}
+	if !strings.Contains(got.out, "hearth token create --dir d") || !strings.Contains(got.out, "http://localhost:9000") {
 		t.Errorf("%s", got.out)
 	}
 }

@@ -21,8 +21,8 @@ const (
 // after its own.
 //
 // Its name is "localhost" whatever the port: a server's name can never change,
-// and the port of a trial may. Registration is open only while nobody else can
-// reach the server.
+// and the port of a trial may. Registration is open to this machine only, also
+// when others can reach the server.
 func trialConfig(dir, listen string) (*config.Config, error) {
 	host, portText, err := net.SplitHostPort(listen)
 	port, perr := strconv.ParseUint(portText, 10, 16)
@@ -43,19 +43,19 @@ func trialConfig(dir, listen string) (*config.Config, error) {
 	c.ServerName = "localhost"
 	c.Listen.HTTP = listen
 	c.Storage.Dir = abs
-	c.Registration.Mode = "token"
-	if isLoopback(host) {
-		c.Registration.Mode = "open"
-	}
+	c.Registration.Mode = "open"
+	c.OpenOnlyFrom = isLoopback
+	c.Trial = "hearth"
 	c.TURN.UDP, c.TURN.TCP = next(1), next(2)
 	c.TURN.Realm = c.ServerName
 	c.Log.Level, c.Log.Format = "warn", "text"
 	return c, nil
 }
 
+// isLoopback takes a host of the configuration or a client's address.
 func isLoopback(host string) bool {
 	a, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && a.IsLoopback()
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
 }
 
 func runTrial(ctx context.Context, e *env, args []string) error {
@@ -71,13 +71,15 @@ func runTrial(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	cfg.Log.Level = *level
+	cfg.Trial = e.name
 	return e.serve(ctx, cfg, func(*slog.Logger) { e.welcome(cfg, *dir) })
 }
 
 // welcome says what runs and what to do next.
 func (e *env) welcome(cfg *config.Config, dir string) {
 	host, port, _ := net.SplitHostPort(cfg.Listen.HTTP)
-	if isLoopback(host) || host == "" {
+	onlyHere := isLoopback(host)
+	if a, err := netip.ParseAddr(host); onlyHere || host == "" || err == nil && a.IsUnspecified() {
 		host = "localhost" // browsers allow calls there without TLS
 	}
 	home := "http://" + net.JoinHostPort(host, port)
@@ -91,7 +93,7 @@ func (e *env) welcome(cfg *config.Config, dir string) {
   TLS         off (browsers trust localhost without it)
 
 `, versionOf().Version, dir, home, udp, tcp)
-	if cfg.Registration.Mode == "open" {
+	if onlyHere {
 		fmt.Fprintf(e.stdout, `Next
   1. Open %s in a browser: it shows which clients to use and how.
   2. In a client, choose the homeserver %s and create an account.
@@ -101,7 +103,8 @@ func (e *env) welcome(cfg *config.Config, dir string) {
 `, home, home)
 	} else {
 		fmt.Fprintf(e.stdout, `Next
-  1. Others can reach this server, so an account needs a registration token:
+  1. Others can reach this server. Sign-up is open to this machine only; give
+     the others a registration token:
        %s token create --dir %s
   2. Open %s in a browser: it shows which clients to use and how.
      Browsers allow calls only on localhost or over HTTPS.
