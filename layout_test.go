@@ -66,6 +66,7 @@ var order = strings.Fields(`
 
 	e2e
 	e2e/gosdk
+	e2e/hostile
 	e2e/browser
 	e2e/crash
 	dev

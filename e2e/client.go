@@ -26,23 +26,50 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Message) }
 
+// NewClient returns a client without an account.
+func NewClient(url string, http *http.Client) *Client { return &Client{URL: url, http: http} }
+
 // Register opens an account.
 func (h *Hearth) Register(t testing.TB, name string) *Client {
 	t.Helper()
-	c := &Client{URL: h.URL, http: h.http}
+	c := NewClient(h.URL, h.http)
+	if err := c.Register(t.Context(), "user", name); err != nil {
+		t.Fatalf("register %s: %v", name, err)
+	}
+	return c
+}
+
+// Register opens an account for c, of a "user" or a "guest".
+func (c *Client) Register(ctx context.Context, kind, name string) error {
+	body := map[string]any{"auth": map[string]string{"type": "m.login.dummy"}}
+	if kind == "user" {
+		body["username"], body["password"] = name, Password(name)
+	}
+	return c.signIn(ctx, "/register?kind="+kind, body)
+}
+
+// Login signs in to an account again.
+func (c *Client) Login(ctx context.Context, name string) error {
+	return c.signIn(ctx, "/login", map[string]any{
+		"type": "m.login.password", "password": Password(name),
+		"identifier": map[string]string{"type": "m.id.user", "user": name},
+	})
+}
+
+// Password is the password of a user that Register made.
+func Password(name string) string { return "password of " + name }
+
+func (c *Client) signIn(ctx context.Context, path string, body any) error {
 	var account struct {
 		UserID string `json:"user_id"`
 		Token  string `json:"access_token"`
 	}
-	err := c.Do(t.Context(), http.MethodPost, "/_matrix/client/v3/register", map[string]any{
-		"username": name, "password": "password of " + name,
-		"auth": map[string]string{"type": "m.login.dummy"},
-	}, &account)
-	if err != nil {
-		t.Fatalf("register %s: %v", name, err)
+	c.Token = ""
+	if err := c.Do(ctx, http.MethodPost, "/_matrix/client/v3"+path, body, &account); err != nil {
+		return err
 	}
 	c.UserID, c.Token = account.UserID, account.Token
-	return c
+	return nil
 }
 
 // Do makes a request with a JSON body (nil for none) and reads the answer into
