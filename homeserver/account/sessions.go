@@ -1,6 +1,7 @@
 package account
 
 import (
+	"slices"
 	"sync"
 
 	"hearth/matrix/mxid"
@@ -12,7 +13,8 @@ import (
 type sessions struct {
 	mu    sync.Mutex
 	slots []slot
-	at    map[tokenHash]int
+	at    map[tokenHash]int     // slot of a token
+	of    map[mxid.UserID][]int // slots of a user
 	hand  int
 	// age counts drops. A session that was read from the database before a drop
 	// may be the one that was dropped, and must not be kept.
@@ -28,7 +30,9 @@ type slot struct {
 // maxSessions costs some megabytes when it is reached.
 const maxSessions = 20_000
 
-func newSessions() *sessions { return &sessions{at: map[tokenHash]int{}} }
+func newSessions() *sessions {
+	return &sessions{at: map[tokenHash]int{}, of: map[mxid.UserID][]int{}}
+}
 
 // get returns a session or nil, and the age to hand to add.
 func (c *sessions) get(key tokenHash) (*Session, uint64) {
@@ -51,6 +55,7 @@ func (c *sessions) add(key tokenHash, s *Session, age uint64) {
 	i := c.room()
 	c.slots[i] = slot{key: key, session: s}
 	c.at[key] = i
+	c.of[s.User] = append(c.of[s.User], i)
 }
 
 // room finds a slot to write to.
@@ -65,10 +70,23 @@ func (c *sessions) room() int {
 	}
 	i := c.hand
 	c.hand = (c.hand + 1) % len(c.slots)
-	if c.slots[i].session != nil {
-		delete(c.at, c.slots[i].key)
-	}
+	c.free(i)
 	return i
+}
+
+func (c *sessions) free(i int) {
+	s := c.slots[i].session
+	if s == nil {
+		return
+	}
+	delete(c.at, c.slots[i].key)
+	c.slots[i] = slot{}
+	rest := slices.DeleteFunc(c.of[s.User], func(j int) bool { return i == j })
+	if len(rest) == 0 {
+		delete(c.of, s.User)
+	} else {
+		c.of[s.User] = rest
+	}
 }
 
 // drop forgets the sessions of a device, or all of a user if device is "".
@@ -76,11 +94,9 @@ func (c *sessions) drop(user mxid.UserID, device string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.age++
-	for i := range c.slots {
-		s := c.slots[i].session
-		if s != nil && s.User == user && (device == "" || s.Device == device) {
-			delete(c.at, c.slots[i].key)
-			c.slots[i] = slot{}
+	for _, i := range slices.Clone(c.of[user]) {
+		if device == "" || c.slots[i].session.Device == device {
+			c.free(i)
 		}
 	}
 }
