@@ -22,7 +22,8 @@ const (
 )
 
 // Event is one parsed event. It is immutable and may be shared by goroutines.
-// Its strings and slices are parts of JSON.
+// Its strings and slices are parts of JSON: clone a string that is to live longer
+// than the event, or all of the JSON lives with it.
 type Event struct {
 	Version                *roomver.Version
 	ID                     string

@@ -192,6 +192,26 @@ func TestCosigning(t *testing.T) {
 	}
 }
 
+func TestNesting(t *testing.T) {
+	v, _ := roomver.Get("11")
+	nest := func(n int) string { return `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}` }
+	d := draft(v)
+	for n, want := range map[int]bool{90: true, 200: false, 10000: false} {
+		d.Content = json.RawMessage(nest(n))
+		if _, err := Build(v, d, "example.org", keyID, testKey()); (err == nil) != want {
+			t.Errorf("our user nests %d lists: %v", n, err)
+		}
+	}
+	for n, want := range map[int]bool{90: true, 900: true, 10000: false} {
+		in := canonjson.With(nil, []byte(foreign), "content", []byte(nest(n)))
+		sum := ContentHash(in)
+		in = canonjson.With(nil, in, "hashes", []byte(`{"sha256":"`+signing.EncodeBase64(sum[:])+`"}`))
+		if _, redacted, err := ParseUntrusted(v, in); (err == nil) != want || redacted {
+			t.Errorf("another server nests %d lists: %v", n, err)
+		}
+	}
+}
+
 func TestTemplate(t *testing.T) {
 	v, _ := roomver.Get("11")
 	got, err := Template(v, draft(v))

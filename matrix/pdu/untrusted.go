@@ -21,7 +21,9 @@ import (
 //
 // json is not kept.
 func ParseUntrusted(v *roomver.Version, json []byte) (e *Event, redacted bool, err error) {
-	canon, err := canonjson.Canonical(make([]byte, 0, len(json)), json, jsonOptions(v))
+	opt := jsonOptions(v)
+	opt.MaxDepth = foreignDepth
+	canon, err := canonjson.Canonical(make([]byte, 0, len(json)), json, opt)
 	if err != nil {
 		return nil, false, err
 	}
@@ -61,6 +63,11 @@ func ParseUntrusted(v *roomver.Version, json []byte) (e *Event, redacted bool, e
 	}
 	return e, redacted, nil
 }
+
+// foreignDepth is how deeply other servers may nest. The spec has no limit, and to
+// drop what the others in a room accept would split it, so this is far beyond the
+// limit of what our own users may send, and near that of Synapse's JSON parser.
+const foreignDepth = 1000
 
 func jsonOptions(v *roomver.Version) canonjson.Options {
 	if v.StrictJSON {
