@@ -1,0 +1,135 @@
+package presence
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+)
+
+// Get returns a user's presence as viewer may see it: their own, and that of
+// people who share a room with them. Errors: M_FORBIDDEN for others, M_NOT_FOUND
+// for those who were never there. With presence off everybody is offline.
+func (e *Engine) Get(ctx context.Context, viewer, id string) (Event, error) {
+	if !e.Config.Enabled {
+		return Event{User: id, State: Offline, LastActiveAgo: -1}, nil
+	}
+	if viewer != id {
+		shares := false
+		err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			shares, err = store.SharesRoom(tx, viewer, id)
+			return err
+		})
+		if err != nil {
+			return Event{}, err
+		}
+		if !shares {
+			return Event{}, mxerr.New(mxerr.Forbidden, "You are not allowed to see their presence")
+		}
+	}
+	e.mu.Lock()
+	u := e.users[id]
+	if u != nil && (u.changed != 0 || !u.activeAt.IsZero()) {
+		defer e.mu.Unlock()
+		return u.event(time.Now()), nil
+	}
+	e.mu.Unlock()
+	row, err := e.load(ctx, id)
+	if err != nil {
+		return Event{}, err
+	}
+	if row == nil {
+		return Event{}, mxerr.New(mxerr.NotFound, "There is no presence of this user")
+	}
+	return Event{User: id, State: Offline, Status: row.Status, LastActiveAgo: time.Since(time.UnixMilli(row.ActiveAt))}, nil
+}
+
+// load returns what the store has of a user, nil if it has nothing.
+func (e *Engine) load(ctx context.Context, id string) (*store.Presence, error) {
+	var row store.Presence
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		row, err = store.PresenceOf(tx, id)
+		return err
+	})
+	if errors.Is(err, db.ErrNoRow) {
+		return nil, nil
+	}
+	return &row, err
+}
+
+// Since returns the presence of those of users that changed after the live
+// number (notify.Hub.Live; read that before Since), the earliest change first.
+// After 0 come those who are there. It knows nothing of who may see whom: users
+// says that.
+func (e *Engine) Since(live int64, users func(id string) bool) []Event {
+	var changed []*user
+	e.mu.Lock()
+	for el := e.recent.Back(); el != nil; el = el.Prev() {
+		u := el.Value.(*user)
+		if u.changed <= live {
+			break
+		}
+		changed = append(changed, u)
+	}
+	now := time.Now()
+	events := make([]Event, 0, len(changed))
+	for i := len(changed) - 1; i >= 0; i-- {
+		if u := changed[i]; live > 0 || u.shown.state != Offline {
+			events = append(events, u.event(now))
+		}
+	}
+	e.mu.Unlock()
+	// users may ask the store, so it is not called under the lock.
+	out := events[:0]
+	for _, ev := range events {
+		if users(ev.User) {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+// LastChange is the live number of the newest change of anybody's presence, 0
+// if there was none: a /sync that is past it need not ask Since.
+func (e *Engine) LastChange() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if el := e.recent.Back(); el != nil {
+		return el.Value.(*user).changed
+	}
+	return 0
+}
+
+func (u *user) event(now time.Time) Event {
+	ev := Event{User: u.id, State: u.shown.state, Status: u.status, CurrentlyActive: u.shown.active, LastActiveAgo: -1}
+	if !u.activeAt.IsZero() {
+		ev.LastActiveAgo = now.Sub(u.activeAt)
+	}
+	return ev
+}
+
+// content is the JSON of m.presence (client-server-api/#mpresence).
+type content struct {
+	Presence        string  `json:"presence"`
+	StatusMsg       *string `json:"status_msg,omitempty"`
+	LastActiveAgo   *int64  `json:"last_active_ago,omitempty"` // ms
+	CurrentlyActive *bool   `json:"currently_active,omitempty"`
+}
+
+// MarshalJSON is the content of the m.presence event, and what
+// GET /presence/{userId}/status answers.
+func (ev Event) MarshalJSON() ([]byte, error) {
+	c := content{Presence: ev.State, StatusMsg: ev.Status}
+	if ev.LastActiveAgo >= 0 {
+		ago := ev.LastActiveAgo.Milliseconds()
+		c.LastActiveAgo = &ago
+	}
+	if ev.State == Online {
+		c.CurrentlyActive = &ev.CurrentlyActive
+	}
+	return json.Marshal(c)
+}
