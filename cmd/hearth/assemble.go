@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"hearth/base/config"
+	"hearth/server"
 )
 
 // newServer assembles the server of package server.
-func newServer(context.Context, *config.Config, *slog.Logger) (running, error) {
-	return nil, errors.New("this build has no server in it")
+func newServer(ctx context.Context, cfg *config.Config, log *slog.Logger) (running, error) {
+	s, err := server.New(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }

@@ -1,0 +1,95 @@
+package clientapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/feed"
+	"hearth/homeserver/personal"
+	"hearth/matrix/mxerr"
+)
+
+// Sync are the doors to what is new: /sync and simplified sliding sync.
+type Sync struct {
+	Feed    *feed.Feed
+	Filters *personal.Engine
+	// Seen is told that a user's client is there, with the presence it asks
+	// for; nil if presence is off.
+	Seen func(ctx context.Context, user, presence string)
+}
+
+// Routes are the routes of Sync.
+func (a *Sync) Routes() []httpx.Route {
+	return a.syncRoutes()
+}
+
+func (a *Sync) syncRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "GET /sync",
+		Auth:    httpx.Guest,
+		Handler: httpx.JSON(a.sync),
+		Spec:    "sync",
+	}}
+}
+
+// sync: client-server-api/#get_matrixclientv3sync
+func (a *Sync) sync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
+	q := r.URL.Query()
+	who := httpx.Who(ctx)
+	timeout, err := httpx.IntQuery(r, "timeout", 0, 1<<31)
+	if err != nil {
+		return nil, err
+	}
+	full, err := httpx.BoolQuery(r, "full_state", false)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := a.filter(ctx, who.User, q.Get("filter"))
+	if err != nil {
+		return nil, err
+	}
+	req := feed.SyncRequest{
+		User: who.User, Device: who.Device, Since: q.Get("since"), Filter: filter,
+		FullState: full, Timeout: time.Duration(timeout) * time.Millisecond,
+	}
+	if req.StateAfter, err = stateAfter(r); err != nil {
+		return nil, err
+	}
+	switch p := q.Get("set_presence"); p {
+	case "", "online", "unavailable", "offline":
+		if a.Seen != nil && p != "offline" {
+			a.Seen(ctx, who.User, p)
+		}
+	default:
+		return nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
+	}
+	return a.Feed.Sync(ctx, req)
+}
+
+// filter reads the query parameter: a filter as JSON, or the id of a stored one.
+func (a *Sync) filter(ctx context.Context, user, text string) (*personal.Filter, error) {
+	switch {
+	case text == "":
+		return new(personal.Filter), nil
+	case text[0] == '{':
+		return personal.ParseFilter([]byte(text))
+	}
+	return a.Filters.Filter(ctx, user, text)
+}
+
+// stateAfter tells under which name the client wants the state at the end of
+// the timeline (MSC4222), "" if not at all.
+func stateAfter(r *http.Request) (string, error) {
+	for _, name := range []struct{ query, field string }{
+		{"use_state_after", "state_after"},
+		{"org.matrix.msc4222.use_state_after", "org.matrix.msc4222.state_after"},
+	} {
+		on, err := httpx.BoolQuery(r, name.query, false)
+		if err != nil || on {
+			return name.field, err
+		}
+	}
+	return "", nil
+}

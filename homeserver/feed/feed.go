@@ -1,0 +1,209 @@
+// Package feed shows rooms to clients: /sync, sliding sync, and the encoding of
+// events that they share with other doors. It reads what the other engines
+// wrote and keeps nothing but what makes that quick. It never writes events.
+package feed
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"hearth/base/db"
+	"hearth/base/notify"
+	"hearth/base/store"
+	"hearth/homeserver/personal"
+	"hearth/homeserver/receipt"
+	"hearth/homeserver/room"
+	"hearth/homeserver/typing"
+)
+
+// Presence tells who is there.
+type Presence interface {
+	// AppendSince appends m.presence events, comma separated, of people that
+	// user may see and whose presence changed after the live number.
+	AppendSince(ctx context.Context, dst []byte, user string, live int64) ([]byte, error)
+}
+
+// Unread counts what a user has not read.
+type Unread interface {
+	// AppendCounts appends the members unread_notifications and, with threads,
+	// unread_thread_notifications of a room, without a leading comma.
+	AppendCounts(ctx context.Context, dst []byte, r *room.Room, user string, upto int64, threads bool) ([]byte, error)
+}
+
+// Config is what a Feed reads from. Engines that are nil have nothing to show.
+type Config struct {
+	DB       *db.DB
+	Rooms    *room.Engine
+	Hub      *notify.Hub
+	Typing   *typing.Engine
+	Receipts *receipt.Engine
+	Personal *personal.Engine
+	Presence Presence
+	Unread   Unread
+	Log      *slog.Logger
+}
+
+// Feed serves all clients of a server.
+type Feed struct {
+	Config
+	quit chan struct{}
+
+	mu    sync.Mutex
+	users map[string]*user
+}
+
+// maxUsers bounds the users whose rooms are kept in memory. Those who have not
+// asked for longest go first.
+const maxUsers = 20_000
+
+// New returns a Feed that observes the rooms. Call it before the first request.
+func New(c Config) *Feed {
+	f := &Feed{Config: c, users: map[string]*user{}, quit: make(chan struct{})}
+	c.Rooms.Observe(f.observe)
+	c.Rooms.OnForget(f.forget)
+	return f
+}
+
+// Stop answers every parked request with what there is.
+func (f *Feed) Stop() {
+	select {
+	case <-f.quit:
+	default:
+		close(f.quit)
+	}
+}
+
+// user is somebody whose clients ask for news. It follows the user's
+// memberships, so that a request need not read them.
+type user struct {
+	id       string
+	listener *notify.Listener
+	used     time.Time // under Feed.mu
+
+	mu    sync.RWMutex
+	ready bool
+	rooms map[int64]*userRoom
+	sent  map[string]*sentMembers // by device
+}
+
+// userRoom is a user's relation to a room.
+type userRoom struct {
+	store.Member
+	head *room.Head
+}
+
+// user returns the live user, reading the memberships the first time.
+func (f *Feed) user(ctx context.Context, id string) (*user, error) {
+	f.mu.Lock()
+	u := f.users[id]
+	if u == nil {
+		if len(f.users) >= maxUsers {
+			f.evictLocked()
+		}
+		u = &user{id: id, rooms: map[int64]*userRoom{}, sent: map[string]*sentMembers{}, listener: f.Hub.Listen(id)}
+		f.users[id] = u
+	}
+	u.used = time.Now()
+	f.mu.Unlock()
+
+	u.mu.RLock()
+	ready := u.ready
+	u.mu.RUnlock()
+	if ready {
+		return u, nil
+	}
+	return u, f.loadUser(ctx, u)
+}
+
+// loadUser reads the memberships with the user locked: a membership that is
+// committed meanwhile waits in observe, and is then found newer or equal.
+func (f *Feed) loadUser(ctx context.Context, u *user) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ready {
+		return nil
+	}
+	members, err := f.Rooms.RoomsOf(ctx, u.id)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		head := f.Rooms.Head(m.Room)
+		head.Raise(m.LastPos)
+		u.rooms[m.Room] = &userRoom{Member: m, head: head}
+		if m.Membership == store.Join {
+			u.listener.Watch(m.Room)
+		}
+	}
+	u.ready = true
+	return nil
+}
+
+func (f *Feed) evictLocked() {
+	oldest := time.Now()
+	for _, u := range f.users {
+		if u.used.Before(oldest) {
+			oldest = u.used
+		}
+	}
+	limit := oldest.Add(time.Since(oldest) / 8)
+	for id, u := range f.users {
+		if !u.used.After(limit) && !u.listener.Waiting() {
+			u.listener.Close()
+			delete(f.users, id)
+		}
+	}
+}
+
+// observe follows memberships. It runs in the store's writer.
+func (f *Feed) observe(r *room.Room, ev *room.Event) {
+	if ev.Type != "m.room.member" || ev.StateKey == nil {
+		return
+	}
+	f.mu.Lock()
+	u := f.users[*ev.StateKey]
+	f.mu.Unlock()
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if old := u.rooms[r.NID]; old != nil && old.Event >= ev.NID {
+		return
+	}
+	m := store.Member{User: u.id, Room: r.NID, Membership: store.ParseMembership(ev.Membership()), Event: ev.NID}
+	u.rooms[r.NID] = &userRoom{Member: m, head: f.Rooms.Head(r.NID)}
+	if m.Membership == store.Join {
+		u.listener.Watch(r.NID)
+	} else {
+		u.listener.Unwatch(r.NID)
+	}
+	f.Hub.User(u.id) // whoever is invited or gone is told too
+}
+
+func (f *Feed) forget(id string, r *room.Room) {
+	f.mu.Lock()
+	u := f.users[id]
+	f.mu.Unlock()
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.rooms, r.NID)
+}
+
+// roomsWhere lists the user's rooms for which want returns true.
+func (u *user) roomsWhere(want func(*userRoom) bool) []*userRoom {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	var out []*userRoom
+	for _, r := range u.rooms {
+		if want(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"hearth/base/store"
+	"hearth/homeserver/account"
+	"hearth/homeserver/room"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// profiles shows accounts to the room engine.
+type profiles struct{ accounts *account.Engine }
+
+// Profile returns a user's display name and avatar. A user without an account
+// has neither.
+func (p profiles) Profile(ctx context.Context, user string) (name, avatar string, err error) {
+	fields, err := p.accounts.Profile(ctx, mxid.UserID(user))
+	if err != nil {
+		if mxerr.From(err).Code == mxerr.NotFound {
+			return "", "", nil
+		}
+		return "", "", err
+	}
+	return text(fields["displayname"]), text(fields["avatar_url"]), nil
+}
+
+func text(raw json.RawMessage) string {
+	var s string
+	if len(raw) == 0 || json.Unmarshal(raw, &s) != nil {
+		return "" // a value of another type names nobody
+	}
+	return s
+}
+
+// onProfile tells a user's rooms of a new display name or avatar.
+func (s *Server) onProfile(ctx context.Context, user mxid.UserID, field string, _ json.RawMessage) {
+	if field != "displayname" && field != "avatar_url" {
+		return
+	}
+	if err := s.rooms.UpdateProfile(ctx, string(user)); err != nil {
+		s.log.WarnContext(ctx, "a changed profile did not reach all rooms", "err", err)
+	}
+}
+
+// onDeactivate takes a user out of all rooms, and declines what is open.
+func (s *Server) onDeactivate(ctx context.Context, user mxid.UserID) error {
+	members, err := s.rooms.RoomsOf(ctx, string(user))
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, m := range members {
+		switch m.Membership {
+		case store.Join, store.Invite, store.Knock:
+			failed = errors.Join(failed, s.leave(ctx, string(user), m.Room))
+		}
+	}
+	return failed
+}
+
+func (s *Server) leave(ctx context.Context, user string, nid int64) error {
+	r, err := s.rooms.RoomByNID(ctx, nid)
+	if err != nil {
+		return err
+	}
+	return s.rooms.Leave(ctx, user, r.ID, "")
+}
+
+var _ room.Profiles = profiles{}

@@ -1,0 +1,185 @@
+// Package server builds a Hearth from its configuration, by hand and in reading
+// order, and starts and stops it. It knows every part and does none of their
+// work. Several servers may run in one process.
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"hearth/api/httpx"
+	"hearth/base/config"
+	"hearth/base/db"
+	"hearth/base/limit"
+	"hearth/base/notify"
+	"hearth/base/store"
+	"hearth/calls/turn"
+	"hearth/homeserver/account"
+	"hearth/homeserver/feed"
+	"hearth/homeserver/personal"
+	"hearth/homeserver/receipt"
+	"hearth/homeserver/room"
+	"hearth/homeserver/typing"
+	"hearth/matrix/mxid"
+	"hearth/server/control"
+)
+
+// Server is one homeserver with its relay.
+type Server struct {
+	cfg *config.Config
+	log *slog.Logger
+
+	db       *db.DB
+	hub      *notify.Hub
+	accounts *account.Engine
+	rooms    *room.Engine
+	typing   *typing.Engine
+	receipts *receipt.Engine
+	personal *personal.Engine
+	feed     *feed.Feed
+	turn     *turn.Server // nil if calls are not relayed
+	limits   *limit.Limits // nil if they are switched off
+	router   *httpx.Router
+	owners   []owner
+
+	listeners listeners
+	stopOnce  sync.Once
+}
+
+// owner is an engine with work in the background.
+type owner interface {
+	Start(ctx context.Context)
+	Stop()
+}
+
+// New assembles a server on the data of cfg. It does not listen yet, but its
+// Admin works. It must be stopped also if it is never started.
+func New(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log}
+	if err := s.build(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop(ctx))
+	}
+	return s, nil
+}
+
+func (s *Server) build(ctx context.Context) error {
+	if err := os.MkdirAll(filepath.Join(s.cfg.Storage.Dir, "keys"), 0o700); err != nil {
+		return err
+	}
+	keyID, key, err := signingKey(filepath.Join(s.cfg.Storage.Dir, "keys", "signing.key"))
+	if err != nil {
+		return err
+	}
+	source := s.cfg.Storage.Database
+	if source == "" {
+		source = filepath.Join(s.cfg.Storage.Dir, "hearth.db")
+	}
+	if s.db, err = store.Open(ctx, db.Options{Source: source, Log: s.log}); err != nil {
+		return err
+	}
+	s.hub = notify.NewHub(s.db.Position())
+	s.db.OnCommit(s.hub.Advance)
+
+	s.buildEngines(keyID, key)
+	if err := s.buildTURN(key); err != nil {
+		return err
+	}
+	s.buildDoors()
+	return nil
+}
+
+func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
+	name := mxid.ServerName(s.cfg.ServerName)
+	if s.cfg.Limits.Enabled {
+		s.limits = limit.New(limit.Default())
+	}
+	s.accounts = account.New(s.db, account.Options{
+		ServerName:   name,
+		Mode:         account.Mode(s.cfg.Registration.Mode),
+		SharedSecret: s.cfg.Registration.SharedSecret,
+		Guests:       s.cfg.Registration.Guests,
+		Log:          s.log,
+		Limits:       s.limits,
+		OnProfile:    s.onProfile,
+		OnDeactivate: s.onDeactivate,
+	})
+	s.rooms = room.New(room.Config{
+		DB: s.db, Hub: s.hub, Server: name, KeyID: keyID, Key: key, Profiles: profiles{s.accounts}, Log: s.log,
+	})
+	s.typing = typing.New(s.rooms, s.hub)
+	s.receipts = receipt.New(s.db, s.rooms, s.hub)
+	s.personal = personal.New(s.db, s.hub)
+	s.feed = feed.New(feed.Config{
+		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log,
+		Typing: s.typing, Receipts: s.receipts, Personal: s.personal,
+	})
+	s.owners = []owner{s.accounts}
+}
+
+// Start listens and serves. When it returns without error, every listener is
+// open.
+func (s *Server) Start(ctx context.Context) error {
+	for _, o := range s.owners {
+		o.Start(context.WithoutCancel(ctx))
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	if s.turn != nil {
+		if err := s.turn.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop answers what is parked, finishes what is under way until ctx is over,
+// and closes everything. It may be called at any time after New.
+func (s *Server) Stop(ctx context.Context) error {
+	var err error
+	s.stopOnce.Do(func() {
+		if s.feed != nil {
+			s.feed.Stop()
+		}
+		err = s.listeners.stop(ctx)
+		if s.turn != nil {
+			err = errors.Join(err, s.turn.Stop(ctx))
+		}
+		for _, o := range s.owners {
+			o.Stop()
+		}
+		if s.typing != nil {
+			s.typing.Stop()
+		}
+		if s.db != nil {
+			s.db.Close()
+		}
+	})
+	return err
+}
+
+// Handler serves everything that the server's HTTP listeners serve, for tests
+// in the same process.
+func (s *Server) Handler() http.Handler { return s.router }
+
+// Routes lists every route, for tests that run over all of them.
+func (s *Server) Routes() []httpx.Route { return s.router.Routes() }
+
+// Admin is what the operator's commands use.
+func (s *Server) Admin() control.Admin { return operator{s.accounts} }
+
+// BaseURL is where clients reach the server, as far as the configuration
+// tells.
+func (s *Server) BaseURL() string {
+	if s.cfg.TLS.Mode == "files" {
+		return "https://" + s.cfg.ServerName
+	}
+	return fmt.Sprintf("http://%s", s.Addr())
+}
