@@ -44,7 +44,7 @@ type Server struct {
 	receipts *receipt.Engine
 	personal *personal.Engine
 	feed     *feed.Feed
-	turn     *turn.Server // nil if calls are not relayed
+	turn     *turn.Server  // nil if calls are not relayed
 	limits   *limit.Limits // nil if they are switched off
 	router   *httpx.Router
 	owners   []owner

@@ -189,3 +189,10 @@ func (l *Listener) wake() {
 		}
 	}
 }
+
+// Waiting reports whether anybody waits on the listener.
+func (l *Listener) Waiting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting) > 0
+}
