@@ -21,14 +21,14 @@ func Default() map[string]Rate {
 		"turn":                 {Every: time.Second, Burst: 30},
 
 		// Rooms.
-		"send":        {Every: 100 * time.Millisecond, Burst: 100},
-		"create_room": {Every: 5 * time.Second, Burst: 20},
-		"join":        {Every: time.Second, Burst: 30},
-		"invite":      {Every: time.Second, Burst: 50},
-		"knock":       {Every: 5 * time.Second, Burst: 10},
-		"typing":      {Every: 200 * time.Millisecond, Burst: 50},
-		"receipts":    {Every: 50 * time.Millisecond, Burst: 200},
-		"presence":    {Every: time.Second, Burst: 20},
-		"directory":   {Every: 200 * time.Millisecond, Burst: 50},
+		"send":      {Every: 100 * time.Millisecond, Burst: 100},
+		"create":    {Every: 5 * time.Second, Burst: 20},
+		"join":      {Every: time.Second, Burst: 30},
+		"invite":    {Every: time.Second, Burst: 50},
+		"knock":     {Every: 5 * time.Second, Burst: 10},
+		"typing":    {Every: 200 * time.Millisecond, Burst: 50},
+		"receipts":  {Every: 50 * time.Millisecond, Burst: 200},
+		"presence":  {Every: time.Second, Burst: 20},
+		"directory": {Every: 200 * time.Millisecond, Burst: 50},
 	}
 }

@@ -60,11 +60,6 @@ func PartingUsers(tx *db.Tx) ([]string, error) {
 	return db.All(tx, db.Value[string], `SELECT usr FROM users WHERE parting ORDER BY usr`)
 }
 
-// CountUsers counts accounts, without guests and deactivated ones.
-func CountUsers(tx *db.Tx) (int64, error) {
-	return db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM users WHERE NOT guest AND NOT deactivated`)
-}
-
 // UserFilter says which users ListUsers wants. Nil and "" stand for all.
 type UserFilter struct {
 	Name        string // part of the localpart or of the display name, in any case
@@ -73,8 +68,8 @@ type UserFilter struct {
 	Guest       *bool
 	Admin       *bool
 	Deactivated *bool
-	Kind        *string
-	NotKinds    []string
+	NotKinds    []string // values of User.Kind
+	After       string   // only ids behind this one in byte order
 
 	OrderBy    string // a key of UserOrders; "" is "name"
 	Descending bool
@@ -157,6 +152,9 @@ func (f UserFilter) where() (string, []any) {
 	if f.Exactly != "" {
 		add(`u.usr = `, arg(f.Exactly))
 	}
+	if f.After != "" {
+		add(`u.usr > `, arg(f.After))
+	}
 	if f.Guest != nil {
 		add(`u.guest = `, arg(*f.Guest))
 	}
@@ -165,9 +163,6 @@ func (f UserFilter) where() (string, []any) {
 	}
 	if f.Deactivated != nil {
 		add(`u.deactivated = `, arg(*f.Deactivated))
-	}
-	if f.Kind != nil {
-		add(`u.kind = `, arg(*f.Kind))
 	}
 	for _, k := range f.NotKinds {
 		add(`u.kind <> `, arg(k))

@@ -37,7 +37,7 @@ type Listed struct {
 
 // Users lists a page of the accounts, and says how many match in all.
 func (e *Engine) Users(ctx context.Context, f UserFilter) ([]Listed, int64, error) {
-	if !storable(f.Name) || !storable(f.ID) || !storable(f.Exactly) {
+	if !storable(f.Name) || !storable(f.ID) || !storable(f.Exactly) || !storable(f.After) {
 		return nil, 0, nil // nobody has such a name
 	}
 	f.NotKinds = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(f.NotKinds))), func(k string) bool {
