@@ -122,3 +122,7 @@ type Levels struct{ authrules.PowerLevels }
 
 // MaySet reports whether a user's power suffices to set state of a type.
 func (l *Levels) MaySet(user, typ string) bool { return l.User(user) >= l.ForEvent(typ, true) }
+
+// Now reports whether the user may read what happens in the room now: as a
+// member, or because everybody may.
+func (s *Sight) Now() bool { return s.Last == math.MaxInt64 }

@@ -1,0 +1,77 @@
+package clientapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/room"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+func (a *Rooms) joiningRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "POST /rooms/{roomId}/join",
+		Auth:    httpx.Guest,
+		Limit:   "join",
+		Handler: httpx.JSON(a.joinRoomByID),
+		Spec:    "joinRoomById",
+	}, {
+		Pattern: "POST /join/{roomIdOrAlias}",
+		Auth:    httpx.Guest, // clients of guests join by alias, too
+		Limit:   "join",
+		Handler: httpx.JSON(a.joinRoom),
+		Spec:    "joinRoom",
+	}}
+}
+
+type joinReq struct {
+	Reason           string          `json:"reason"`
+	ThirdPartySigned json.RawMessage `json:"third_party_signed"`
+}
+
+// joinRoomByID: client-server-api/#post_matrixclientv3roomsroomidjoin
+func (a *Rooms) joinRoomByID(ctx context.Context, r *http.Request, req joinReq) (roomIDAnswer, error) {
+	return a.join(ctx, r.PathValue("roomId"), req)
+}
+
+// joinRoom: client-server-api/#post_matrixclientv3joinroomidoralias
+func (a *Rooms) joinRoom(ctx context.Context, r *http.Request, req joinReq) (roomIDAnswer, error) {
+	if err := checkVia(r); err != nil {
+		return roomIDAnswer{}, err
+	}
+	id, err := a.resolve(ctx, r.PathValue("roomIdOrAlias"))
+	if err != nil {
+		return roomIDAnswer{}, err
+	}
+	return a.join(ctx, id, req)
+}
+
+func (a *Rooms) join(ctx context.Context, roomID string, req joinReq) (roomIDAnswer, error) {
+	signed := req.ThirdPartySigned
+	if string(signed) == "null" {
+		signed = nil
+	}
+	if len(signed) > 0 && signed[0] != '{' {
+		return roomIDAnswer{}, mxerr.New(mxerr.BadJSON, "third_party_signed must be an object")
+	}
+	who := httpx.Who(ctx)
+	err := a.Engine.Join(ctx, who.User, roomID, room.JoinRequest{Reason: req.Reason, ThirdPartySigned: signed, Guest: who.Guest})
+	return roomIDAnswer{RoomID: roomID}, err
+}
+
+// checkVia looks at the servers that a client proposes to enter a room
+// through. Both names of the parameter are in use.
+func checkVia(r *http.Request) error {
+	q := r.URL.Query()
+	for _, name := range []string{"via", "server_name"} {
+		for _, s := range q[name] {
+			if _, err := mxid.ParseServerName(s); err != nil {
+				return mxerr.New(mxerr.InvalidParam, "%q is not the name of a server", s)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package clientapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
+	"hearth/matrix/mxerr"
+)
+
+func (a *Rooms) roomSendRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "PUT /rooms/{roomId}/send/{eventType}/{txnId}",
+		Auth:    httpx.Guest,
+		Limit:   "send",
+		Handler: rawBody(a.sendMessage),
+		Spec:    "sendMessage",
+	}}
+}
+
+// sendMessage: client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid
+func (a *Rooms) sendMessage(ctx context.Context, r *http.Request, body json.RawMessage) (httpx.Raw, error) {
+	who := httpx.Who(ctx)
+	d := room.Draft{
+		Sender: who.User, Type: r.PathValue("eventType"), Content: body,
+		Device: who.Device, TxnID: r.PathValue("txnId"),
+	}
+	if d.Type == "m.room.redaction" {
+		var err error
+		if d.Redacts, d.Content, err = takeRedacts(body); err != nil {
+			return nil, err
+		}
+	}
+	return a.send(ctx, r.PathValue("roomId"), d)
+}
+
+func (a *Rooms) send(ctx context.Context, roomID string, d room.Draft) (httpx.Raw, error) {
+	ev, err := a.Engine.Send(ctx, roomID, d)
+	if err != nil {
+		return nil, a.outside(ctx, err, roomID, d.Sender)
+	}
+	return eventIDAnswer(ev.ID), nil
+}
+
+// takeRedacts takes the target of a redaction out of its content. The engine
+// puts it where the room's version wants it.
+func takeRedacts(body json.RawMessage) (target string, content json.RawMessage, err error) {
+	content, err = canonjson.Canonical(nil, body, canonjson.Options{Numbers: canonjson.Loose})
+	if err != nil {
+		return "", nil, &mxerr.Error{Code: mxerr.BadJSON, Text: "Event content: " + err.Error(), Cause: err}
+	}
+	target, ok := canonjson.GetString(content, "redacts")
+	if !ok || target == "" {
+		return "", nil, mxerr.New(mxerr.MissingParam, "redacts must name the event to redact")
+	}
+	return target, canonjson.Without(nil, content, "redacts"), nil
+}

@@ -1,0 +1,50 @@
+package clientapi
+
+import (
+	"context"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/room"
+	"hearth/matrix/mxerr"
+)
+
+func (a *Rooms) roomUpgradesRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "POST /rooms/{roomId}/upgrade",
+		Auth:    httpx.User,
+		Limit:   "create",
+		Handler: httpx.JSON(a.upgradeRoom),
+		Spec:    "upgradeRoom",
+	}}
+}
+
+type upgradeReq struct {
+	Version            string   `json:"new_version"`
+	AdditionalCreators []string `json:"additional_creators"`
+}
+
+type upgradeAnswer struct {
+	Replacement string `json:"replacement_room"`
+}
+
+// maxCreators bounds who may share a room's creation. The create event has to
+// fit them.
+const maxCreators = 100
+
+// upgradeRoom: client-server-api/#post_matrixclientv3roomsroomidupgrade
+func (a *Rooms) upgradeRoom(ctx context.Context, r *http.Request, req upgradeReq) (upgradeAnswer, error) {
+	if req.Version == "" {
+		return upgradeAnswer{}, mxerr.New(mxerr.MissingParam, "new_version is missing")
+	}
+	if len(req.AdditionalCreators) > maxCreators {
+		return upgradeAnswer{}, mxerr.New(mxerr.InvalidParam, "At most %d additional creators are possible", maxCreators)
+	}
+	next, err := a.Engine.Upgrade(ctx, httpx.Who(ctx).User, r.PathValue("roomId"), room.UpgradeRequest{
+		Version: req.Version, AdditionalCreators: req.AdditionalCreators,
+	})
+	if err != nil {
+		return upgradeAnswer{}, err
+	}
+	return upgradeAnswer{Replacement: next.ID}, nil
+}
