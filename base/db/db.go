@@ -161,7 +161,19 @@ func (d *DB) Read(ctx context.Context, f func(*Tx) error) error {
 //
 // An error of f undoes what f wrote, and only that.
 func (d *DB) Write(ctx context.Context, f func(*Tx) error) error {
-	return d.writer.do(ctx, f)
+	wait, err := d.writer.enqueue(ctx, f)
+	if err != nil {
+		return err
+	}
+	return wait()
+}
+
+// Enqueue is Write in two steps: it returns when the place of f among all
+// writes is settled, and wait, which must be called, when f is durable or has
+// failed. Writes enqueued one after the other run in that order, but a failed
+// one does not stop those behind it.
+func (d *DB) Enqueue(ctx context.Context, f func(*Tx) error) (wait func() error, err error) {
+	return d.writer.enqueue(ctx, f)
 }
 
 // OnCommit sets the function that is told the newest stream position after

@@ -42,23 +42,23 @@ func newWriter(d *DB, open func(context.Context) (conn, error)) *writer {
 	return w
 }
 
-func (w *writer) do(ctx context.Context, f func(*Tx) error) error {
+// enqueue hands f to the writer. Writes run in the order in which they were
+// enqueued. wait returns when f is durable or has failed.
+func (w *writer) enqueue(ctx context.Context, f func(*Tx) error) (wait func() error, err error) {
 	j := &job{ctx: ctx, f: f, result: make(chan error, 1)}
 	w.mu.RLock()
+	defer w.mu.RUnlock()
 	if w.closed {
-		w.mu.RUnlock()
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	select {
 	case w.jobs <- j:
-		w.mu.RUnlock()
+		// From here the write happens or fails; walking away would leave the
+		// caller not knowing which.
+		return func() error { return <-j.result }, nil
 	case <-ctx.Done():
-		w.mu.RUnlock()
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	// From here the write happens or fails; walking away would leave the
-	// caller not knowing which.
-	return <-j.result
 }
 
 func (w *writer) stop() {

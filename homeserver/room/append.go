@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -34,6 +35,9 @@ type Draft struct {
 // to /sync. Refusals are *mxerr.Error: M_FORBIDDEN by the authorization rules,
 // M_TOO_LARGE, M_BAD_JSON.
 func (e *Engine) Send(ctx context.Context, roomID string, d Draft) (*Event, error) {
+	if d.StateKey == nil && d.Type != "m.room.redaction" {
+		return e.sendMessage(ctx, roomID, d)
+	}
 	events, err := e.sendAll(ctx, roomID, func(locked) ([]Draft, error) { return []Draft{d}, nil })
 	if err != nil {
 		return nil, err
@@ -45,10 +49,21 @@ func (e *Engine) Send(ctx context.Context, roomID string, d Draft) (*Event, erro
 // with the room locked, so what it reads there still holds when its events are
 // checked.
 func (e *Engine) sendAll(ctx context.Context, roomID string, plan func(locked) ([]Draft, error)) ([]*Event, error) {
+	var events []*Event
+	err := retryMoved(func() (err error) {
+		events, err = e.trySend(ctx, roomID, plan)
+		return err
+	})
+	return events, err
+}
+
+// maxMoved bounds how often an attempt is repeated on a room that moves.
+const maxMoved = 10
+
+func retryMoved(try func() error) error {
 	for attempt := 0; ; attempt++ {
-		events, err := e.trySend(ctx, roomID, plan)
-		if !errors.Is(err, errMoved) || attempt == 3 {
-			return events, err
+		if err := try(); !errors.Is(err, errMoved) || attempt == maxMoved {
+			return err
 		}
 	}
 }
@@ -62,7 +77,7 @@ func (e *Engine) trySend(ctx context.Context, roomID string, plan func(locked) (
 	if err != nil {
 		return nil, err
 	}
-	lk, err := r.acquire(ctx)
+	lk, err := r.acquireQuiet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +110,8 @@ type batch struct {
 	txnKey  []byte
 	isNew   bool // the room itself is stored too
 	also    []func(tx *db.Tx, room int64) error
-	head    []string
+	after   []string // the heads that the first event follows
+	head    []string // the heads after the last
 	depth   int64
 }
 
@@ -113,7 +129,10 @@ type redaction struct {
 // prepare builds, signs and checks the drafts on top of the current state.
 func (e *Engine) prepare(ctx context.Context, lk locked, drafts []Draft) (*batch, error) {
 	cur := lk.Current()
-	b := &batch{head: cur.HeadIDs, depth: cur.Depth}
+	b := &batch{after: cur.HeadIDs, head: cur.HeadIDs, depth: cur.Depth}
+	if t := lk.tip; t != nil {
+		b.after, b.head, b.depth = t.head, t.head, t.depth
+	}
 	view := newView(ctx, e, lk.Room, cur.State)
 	for _, d := range drafts {
 		if err := e.prepareOne(ctx, lk, b, view, d); err != nil {
@@ -296,24 +315,28 @@ func (e *Engine) commit(ctx context.Context, lk locked, b *batch) error {
 	if err != nil {
 		// Another process may have written the room, or the answer to our
 		// commit was lost: what we remember can no longer be trusted.
-		if !b.isNew && !errors.Is(err, context.Canceled) && !errors.Is(err, db.ErrFull) {
-			return e.checkMoved(ctx, lk, err)
-		}
-		return err
+		return e.commitFailed(ctx, lk.Room, b, err)
 	}
 	return nil
 }
 
+func (e *Engine) commitFailed(ctx context.Context, r *Room, b *batch, err error) error {
+	if b.isNew || errors.Is(err, context.Canceled) || errors.Is(err, db.ErrFull) || errors.Is(err, errMoved) {
+		return err
+	}
+	return e.checkMoved(ctx, r, err)
+}
+
 // checkMoved tells a commit that another process overtook from one that failed
 // for a reason of its own.
-func (e *Engine) checkMoved(ctx context.Context, lk locked, cause error) error {
-	e.forget(lk)
+func (e *Engine) checkMoved(ctx context.Context, r *Room, cause error) error {
+	e.forget(r)
 	var row store.Room
 	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		row, err = store.RoomByNID(tx, lk.NID)
+		row, err = store.RoomByNID(tx, r.NID)
 		return err
 	})
-	if err == nil && row.RowVersion != lk.Current().RowVersion {
+	if err == nil && row.RowVersion != r.Current().RowVersion {
 		return errMoved
 	}
 	return cause
@@ -336,13 +359,16 @@ type commit struct {
 func newCommit(e *Engine, lk locked, b *batch, tx *db.Tx) *commit {
 	c := &commit{e: e, lk: lk, b: b, tx: tx, keys: map[Key]int64{}}
 	c.src = &txSource{tx: tx, cache: e.packs, fresh: map[int64]*trie.Nodes{}}
-	next := *lk.Current()
+	next := *lk.staged.current(tx, lk.Room)
 	next.RoomID = lk.ID
 	c.next = &next
 	return c
 }
 
 func (c *commit) store() error {
+	if !slices.Equal(c.next.HeadIDs, c.b.after) {
+		return errMoved // an event that this one follows was not stored
+	}
 	if c.b.isNew {
 		c.next.NID = c.tx.NextPos()
 	}
@@ -379,6 +405,7 @@ func (c *commit) store() error {
 		return err
 	}
 	c.next.RowVersion++
+	c.lk.staged = staged{c.tx, c.next}
 	return nil
 }
 

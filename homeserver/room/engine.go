@@ -86,6 +86,13 @@ type Room struct {
 	current atomic.Pointer[Current]
 	head    *Head
 	recent  recent
+
+	// Under lock: what is on its way to the store (see flight.go).
+	tip      *tip
+	flights  map[string]*flight
+	inFlight sync.WaitGroup
+
+	staged staged // by the store's writer only
 }
 
 // Head is how far the timeline of a room goes. It outlives the live room, so
@@ -254,12 +261,12 @@ func (e *Engine) evictLocked() {
 }
 
 // forget drops a room whose memory may no longer agree with the store.
-func (e *Engine) forget(lk locked) {
+func (e *Engine) forget(r *Room) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.rooms[lk.ID] == lk.Room {
-		delete(e.rooms, lk.ID)
-		delete(e.byNID, lk.NID)
+	if e.rooms[r.ID] == r {
+		delete(e.rooms, r.ID)
+		delete(e.byNID, r.NID)
 	}
 }
 

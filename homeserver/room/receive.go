@@ -25,7 +25,7 @@ func (e *Engine) Receive(ctx context.Context, roomID string, p *pdu.Event) (*Eve
 	if err != nil {
 		return nil, err
 	}
-	lk, err := r.acquire(ctx)
+	lk, err := r.acquireQuiet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (e *Engine) Receive(ctx context.Context, roomID string, p *pdu.Event) (*Eve
 		return nil
 	})
 	if err != nil {
-		return nil, e.checkMoved(ctx, lk, err)
+		return nil, e.checkMoved(ctx, lk.Room, err)
 	}
 	return in.ev, nil
 }
