@@ -73,7 +73,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify reports whether password is the one behind hash, and whether the hash
-// is of an older kind and should be replaced. An empty hash fits no password,
+// is of an older or cheaper kind and should be replaced. An empty hash fits no password,
 // and finding that out takes as long as a wrong password.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
 	leave, err := h.enter(ctx)
@@ -92,7 +92,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 		}
 		return false, false, err
 	}
-	return p.fits(normalise(password)), p.cost != h.cost, nil
+	return p.fits(normalise(password)), p.cost.below(h.cost), nil
 }
 
 // bcrypt checks a hash that was imported. Python's bcrypt, which made most of

@@ -36,6 +36,9 @@ func (c Cost) key(password, salt []byte, n int) []byte {
 	return argon2.IDKey(password, salt, c.Passes, c.Memory, c.Threads, uint32(n))
 }
 
+// below reports whether guessing is cheaper than at cost o.
+func (c Cost) below(o Cost) bool { return c.Memory < o.Memory || c.Passes < o.Passes }
+
 // phc is a hash in the format "$argon2id$v=19$m=…,t=…,p=…$salt$key".
 type phc struct {
 	cost Cost

@@ -25,11 +25,8 @@ func (t RegistrationToken) Valid(now time.Time) bool {
 	return (t.UsesAllowed == nil || t.Completed+t.Pending < *t.UsesAllowed) && (t.Expires == nil || now.Before(*t.Expires))
 }
 
-func (e *Engine) tokenOf(t store.RegistrationToken) RegistrationToken {
-	out := RegistrationToken{
-		Token: t.Token, UsesAllowed: t.UsesAllowed, Completed: t.Completed,
-		Pending: e.uia.pending(t.Token, e.Now()),
-	}
+func tokenOf(t store.RegistrationToken, reserved map[string]int64) RegistrationToken {
+	out := RegistrationToken{Token: t.Token, UsesAllowed: t.UsesAllowed, Completed: t.Completed, Pending: reserved[t.Token]}
 	if t.Expires != nil {
 		at := time.UnixMilli(*t.Expires)
 		out.Expires = &at
@@ -71,7 +68,7 @@ func (e *Engine) CreateToken(ctx context.Context, t RegistrationToken) (Registra
 		}
 		return err
 	})
-	return e.tokenOf(row), err
+	return tokenOf(row, nil), err
 }
 
 // Tokens lists all registration tokens, those that are used up or too old too.
@@ -81,9 +78,10 @@ func (e *Engine) Tokens(ctx context.Context) ([]RegistrationToken, error) {
 		rows, err = store.RegistrationTokens(tx)
 		return err
 	})
+	reserved := e.uia.reserved(e.Now())
 	out := make([]RegistrationToken, len(rows))
 	for i, row := range rows {
-		out[i] = e.tokenOf(row)
+		out[i] = tokenOf(row, reserved)
 	}
 	return out, err
 }
@@ -101,7 +99,7 @@ func (e *Engine) Token(ctx context.Context, name string) (RegistrationToken, err
 	if err == db.ErrNoRow {
 		return RegistrationToken{}, errNoToken(name)
 	}
-	return e.tokenOf(row), err
+	return tokenOf(row, e.uia.reserved(e.Now())), err
 }
 
 // UpdateToken lets change alter how often and until when a token may be used.
@@ -118,7 +116,7 @@ func (e *Engine) UpdateToken(ctx context.Context, name string, change func(*Regi
 		if err != nil {
 			return err
 		}
-		t = e.tokenOf(row)
+		t = tokenOf(row, e.uia.reserved(e.Now()))
 		change(&t)
 		return store.UpdateRegistrationToken(tx, rowOf(t))
 	})

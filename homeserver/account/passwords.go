@@ -16,6 +16,9 @@ func (e *Engine) ChangePassword(ctx context.Context, s *Session, fresh string, l
 		fresh         string
 		logoutDevices bool
 	}
+	if err := checkNewPassword(fresh); err != nil {
+		return err
+	}
 	done, err := e.interact(ctx, operation{
 		name: "change password " + string(s.User), user: s.User, addr: addr,
 		flows:   []Flow{{[]string{stagePassword}}},

@@ -74,8 +74,8 @@ func (e *Engine) checkRegistration(ctx context.Context, r Registration) error {
 	if err := checkDevice(r.Device, r.DeviceName); err != nil {
 		return err
 	}
-	if len(r.Password) > password.MaxLen {
-		return mxerr.New(mxerr.InvalidParam, "The password is longer than %d bytes", password.MaxLen)
+	if err := checkNewPassword(r.Password); err != nil {
+		return err
 	}
 	if r.Username == "" {
 		return nil
@@ -222,8 +222,15 @@ func (e *Engine) hashNew(ctx context.Context, pass string) (string, error) {
 	if pass == "" {
 		return "", nil
 	}
-	if len(pass) > password.MaxLen {
-		return "", mxerr.New(mxerr.InvalidParam, "The password is longer than %d bytes", password.MaxLen)
+	if err := checkNewPassword(pass); err != nil {
+		return "", err
 	}
 	return e.Hasher.Hash(ctx, pass)
+}
+
+func checkNewPassword(pass string) error {
+	if len(pass) > password.MaxLen {
+		return mxerr.New(mxerr.InvalidParam, "The password is longer than %d bytes", password.MaxLen)
+	}
+	return nil
 }

@@ -217,15 +217,15 @@ func (u *interactions) expire(now time.Time) {
 	}
 }
 
-// pending counts the sessions that keep a registration token in reserve.
-func (u *interactions) pending(token string, now time.Time) int64 {
+// reserved counts the sessions that keep each registration token in reserve.
+func (u *interactions) reserved(now time.Time) map[string]int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.expire(now)
-	n := int64(0)
+	n := map[string]int64{}
 	for _, s := range u.byID {
-		if s.token == token {
-			n++
+		if s.token != "" {
+			n[s.token]++
 		}
 	}
 	return n
