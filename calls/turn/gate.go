@@ -183,7 +183,7 @@ func refusal(m *stun.Message, code stun.ErrorCode, key []byte) []byte {
 
 // pionConfig is what all listeners' pion servers share. Linked is told which
 // session belongs to which client.
-func (s *Server) pionConfig(linked func(client net.Addr, sess *session)) pion.ServerConfig {
+func (s *Server) pionConfig(linked func(client, local net.Addr, sess *session)) pion.ServerConfig {
 	sessionOf := func(relay net.Addr) *session { return s.sessionAt(addrPort(relay)) }
 	return pion.ServerConfig{
 		Realm:         s.cfg.Realm,
@@ -206,9 +206,9 @@ func (s *Server) pionConfig(linked func(client net.Addr, sess *session)) pion.Se
 			return ok
 		},
 		EventHandler: pion.EventHandler{
-			OnAllocationCreated: func(client, _ net.Addr, _, _, _ string, relay net.Addr, _ int) {
+			OnAllocationCreated: func(client, local net.Addr, _, _, _ string, relay net.Addr, _ int) {
 				if sess := sessionOf(relay); sess != nil {
-					linked(client, sess)
+					linked(client, local, sess)
 				}
 			},
 			OnPermissionCreated: func(_, _ net.Addr, _, _, _ string, relay net.Addr, p net.IP) {

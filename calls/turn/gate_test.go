@@ -323,8 +323,9 @@ func TestAnswersToStrangersAreSmall(t *testing.T) {
 }
 
 func TestIdleConnectionsAreClosed(t *testing.T) {
-	s := serve(t, func(c *Config) { c.Idle = 50 * time.Millisecond })
-	closes := func(name string, u *user) {
+	// Long enough to allocate on a busy machine.
+	s := serve(t, func(c *Config) { c.Idle = time.Second })
+	closed := func(name string, u *user) {
 		t.Helper()
 		for {
 			if _, err := u.read(); err != nil {
@@ -335,35 +336,36 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 			}
 		}
 	}
-	closes("silent TCP", dial(t, s, "tcp"))
-	closes("silent TLS", dial(t, s, "tls"))
-	silent := dial(t, s, "tcp")
-	silent.ask(stun.NewType(stun.MethodAllocate, stun.ClassRequest))
-	closes("TCP with a 401", silent)
-
-	conn, err := net.Dial("tcp", s.Addrs().TLS[0].String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	closes("TLS without a handshake", &user{t: t, conn: conn, stream: true})
-
-	busy := dial(t, s, "tcp").mustAllocate()
-	closes("another silent TCP", dial(t, s, "tcp")) // so at least the limit has passed
-	if m := busy.refresh(600); code(m) != 0 {
-		t.Errorf("a connection with an allocation: %s", m)
-	}
-	if m := busy.refresh(0); code(m) != 0 {
-		t.Fatal(m)
-	}
-	closes("TCP after its allocation", busy)
-
 	for _, garbage := range []string{"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n", "\x16\x03\x01\x02\x00", "\x00\x01\xff\xfc\x21\x12\xa4\x42aaaaaaaaaaaa"} {
 		u := dial(t, s, "tcp")
 		if _, err := u.conn.Write([]byte(garbage)); err != nil {
 			t.Fatal(err)
 		}
-		closes(fmt.Sprintf("%.10q", garbage), u)
+		closed(fmt.Sprintf("%.10q", garbage), u)
+	}
+
+	busy, quitter := dial(t, s, "tcp").mustAllocate(), dial(t, s, "tls").mustAllocate()
+	if m := quitter.refresh(0); code(m) != 0 {
+		t.Fatal(m)
+	}
+	asking := dial(t, s, "tcp")
+	asking.ask(stun.NewType(stun.MethodAllocate, stun.ClassRequest))
+	noHandshake, err := net.Dial("tcp", s.Addrs().TLS[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer noHandshake.Close()
+	for name, u := range map[string]*user{
+		"silent TCP":              dial(t, s, "tcp"),
+		"silent TLS":              dial(t, s, "tls"),
+		"TCP with a 401":          asking,
+		"TLS without a handshake": {t: t, conn: noHandshake, stream: true},
+		"TLS after its session":   quitter,
+	} {
+		closed(name, u)
+	}
+	if m := busy.refresh(600); code(m) != 0 { // older than all of them
+		t.Errorf("a connection with an allocation: %s", m)
 	}
 }
 

@@ -213,13 +213,13 @@ func TestSessionsAreCounted(t *testing.T) {
 	}
 	got := list[0]
 	if got.User != "@bob:example.test" || got.Relay != u.relay || got.Client != addrPort(u.conn.LocalAddr()) ||
-		got.FromMe != (Traffic{1, 5}) || got.ToMe != (Traffic{1, 5}) || got.Streams {
+		got.Sent != (Traffic{1, 5}) || got.Received != (Traffic{1, 5}) || got.Transport != "udp" {
 		t.Errorf("session %+v", got)
 	}
 	if m := u.refresh(0); code(m) != 0 {
 		t.Fatalf("refresh to zero: %s", m)
 	}
-	if x := <-ended; x.FromMe.Bytes != 5 || x.User != "@bob:example.test" {
+	if x := <-ended; x.Sent.Bytes != 5 || x.User != "@bob:example.test" {
 		t.Errorf("ended %+v", x)
 	}
 	if n := len(s.Sessions()); n != 0 {

@@ -38,13 +38,13 @@ type Traffic struct{ Packets, Bytes uint64 }
 
 // Session describes an allocation.
 type Session struct {
-	User    string         // "@user:server", as in the credentials
-	Client  netip.AddrPort // where the user is
-	Relay   netip.AddrPort // the relayed address
-	Since   time.Time
-	FromMe  Traffic // client to peers
-	ToMe    Traffic // peers to client
-	Streams bool    // the client uses TCP or TLS
+	User      string         // "@user:server", as in the credentials
+	Transport string         // between client and server: "udp", "tcp" or "tls"
+	Client    netip.AddrPort // where the user is
+	Relay     netip.AddrPort // the relayed address
+	Since     time.Time
+	Sent      Traffic // client to peers
+	Received  Traffic // peers to client
 }
 
 // Sessions lists the live allocations, in no order.
@@ -61,10 +61,13 @@ func (s *Server) Sessions() []Session {
 func (s *session) snapshot() Session {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	_, stream := s.via.(*streamConn)
+	transport := "udp"
+	if c, ok := s.via.(*streamConn); ok {
+		transport = c.transport()
+	}
 	return Session{
-		User: s.user, Client: s.client, Relay: s.relay, Since: s.created, Streams: stream,
-		FromMe: Traffic{s.up.packets.Load(), s.up.bytes.Load()},
-		ToMe:   Traffic{s.down.packets.Load(), s.down.bytes.Load()},
+		User: s.user, Transport: transport, Client: s.client, Relay: s.relay, Since: s.created,
+		Sent:     Traffic{s.up.packets.Load(), s.up.bytes.Load()},
+		Received: Traffic{s.down.packets.Load(), s.down.bytes.Load()},
 	}
 }

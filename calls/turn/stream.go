@@ -22,17 +22,26 @@ type streamFront struct {
 
 	mu      sync.Mutex
 	closed  bool
-	conns   map[netip.AddrPort]*streamConn // by client
-	waiting map[netip.Prefix]int           // connections without a session, by source
+	conns   map[endpoints]*streamConn
+	waiting map[netip.Prefix]int // connections without a session yet, by source
+	idle    int                  // and all of them
 
 	ended, closing sync.Once
 }
+
+// endpoints names a connection. The client's address alone does not: a listener on
+// all addresses may have two connections from the same port.
+type endpoints struct{ client, local netip.AddrPort }
+
+// maxIdle bounds the connections without a session, however many addresses
+// they come from: each costs a file descriptor and some memory.
+const maxIdle = 4096
 
 func newStreamFront(s *Server, ln net.Listener, cfg *tls.Config) *streamFront {
 	f := &streamFront{
 		srv: s, ln: ln, addr: addrPort(ln.Addr()),
 		close: make(chan struct{}),
-		conns: map[netip.AddrPort]*streamConn{}, waiting: map[netip.Prefix]int{},
+		conns: map[endpoints]*streamConn{}, waiting: map[netip.Prefix]int{},
 	}
 	if cfg != nil {
 		f.tls = cfg.Clone()
@@ -68,21 +77,22 @@ func (f *streamFront) Accept() (net.Conn, error) {
 // admit makes a connection of raw, unless its source has too many already
 // that did nothing useful yet.
 func (f *streamFront) admit(raw net.Conn) *streamConn {
-	client := addrPort(raw.RemoteAddr())
+	at := endpoints{addrPort(raw.RemoteAddr()), addrPort(raw.LocalAddr())}
 	// The handshake of TLS counts as idling, too.
 	if raw.SetDeadline(time.Now().Add(f.srv.cfg.Idle)) != nil {
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	from := sourceOf(client.Addr())
-	if f.closed || f.waiting[from] >= f.srv.cfg.ConnsPerIP {
+	from := sourceOf(at.client.Addr())
+	if f.closed || f.waiting[from] >= f.srv.cfg.ConnsPerIP || f.idle >= maxIdle {
 		f.srv.stats.limited.Add(1)
 		return nil
 	}
 	f.waiting[from]++
-	c := newStreamConn(f, raw, client)
-	f.conns[client] = c
+	f.idle++
+	c := newStreamConn(f, raw, at)
+	f.conns[at] = c
 	f.srv.running.Add(2) // pion's goroutine and the writer
 	go c.write()
 	return c
@@ -92,7 +102,8 @@ func (f *streamFront) admit(raw net.Conn) *streamConn {
 func (f *streamFront) stopWaiting(c *streamConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	from := sourceOf(c.client.Addr())
+	f.idle--
+	from := sourceOf(c.at.client.Addr())
 	if f.waiting[from]--; f.waiting[from] == 0 {
 		delete(f.waiting, from)
 	}
@@ -101,14 +112,12 @@ func (f *streamFront) stopWaiting(c *streamConn) {
 func (f *streamFront) forget(c *streamConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.conns[c.client] == c {
-		delete(f.conns, c.client)
-	}
+	delete(f.conns, c.at)
 }
 
-func (f *streamFront) linked(client net.Addr, s *session) {
+func (f *streamFront) linked(client, local net.Addr, s *session) {
 	f.mu.Lock()
-	c := f.conns[addrPort(client)]
+	c := f.conns[endpoints{addrPort(client), addrPort(local)}]
 	f.mu.Unlock()
 	if c != nil {
 		c.link(s)
@@ -190,7 +199,7 @@ func (c *streamConn) relaySend(frame []byte) {
 	c.out.flush()
 }
 
-// isFrame reports how long the message is that b begins with, padding
+// frameLength reports how long the message is that b begins with, padding
 // included, or that more bytes are needed to say.
 func frameLength(b []byte) (n int, known bool, err error) {
 	if len(b) < channelHeader {

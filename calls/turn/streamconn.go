@@ -29,7 +29,7 @@ type streamConn struct {
 	raw           net.Conn // TCP
 	conn          net.Conn // raw, or TLS over cork over raw
 	cork          *cork    // nil without TLS
-	client        netip.AddrPort
+	at            endpoints
 	local, remote net.Addr // always the same values: pion makes keys of them
 	sess          atomic.Pointer[session]
 	settled       sync.Once // no longer counts as waiting
@@ -50,8 +50,8 @@ type streamConn struct {
 	closing sync.Once
 }
 
-func newStreamConn(f *streamFront, raw net.Conn, client netip.AddrPort) *streamConn {
-	c := &streamConn{front: f, raw: raw, conn: raw, client: client, local: raw.LocalAddr(), remote: raw.RemoteAddr()}
+func newStreamConn(f *streamFront, raw net.Conn, at endpoints) *streamConn {
+	c := &streamConn{front: f, raw: raw, conn: raw, at: at, local: raw.LocalAddr(), remote: raw.RemoteAddr()}
 	if f.tls != nil {
 		c.cork = &cork{Conn: raw}
 		c.conn = tls.Server(c.cork, f.tls)
@@ -115,7 +115,7 @@ func (c *streamConn) scratch() []byte {
 	return c.slot
 }
 
-func (c *streamConn) source() netip.AddrPort { return c.client }
+func (c *streamConn) source() netip.AddrPort { return c.at.client }
 func (c *streamConn) session() *session      { return c.sess.Load() }
 func (c *streamConn) answer(b []byte)        { c.push(b, 0, 2*maxQueue) }
 
@@ -193,7 +193,7 @@ func (c *streamConn) send(messages []byte, ends []int) error {
 }
 
 func (c *streamConn) link(s *session) {
-	s.link(c.client, netip.Addr{}, c)
+	s.link(c.at.client, netip.Addr{}, c)
 	c.sess.Store(s)
 	c.settle()
 	_ = c.raw.SetReadDeadline(time.Time{}) // if this fails, so will the next read
@@ -236,6 +236,13 @@ func (c *streamConn) Close() error {
 		c.front.srv.running.Done()
 	})
 	return nil
+}
+
+func (c *streamConn) transport() string {
+	if c.cork != nil {
+		return "tls"
+	}
+	return "tcp"
 }
 
 func (c *streamConn) LocalAddr() net.Addr  { return c.local }

@@ -196,7 +196,7 @@ func (f *udpFront) WriteTo(b []byte, to net.Addr) (int, error) {
 	return len(b), nil
 }
 
-func (f *udpFront) linked(_ net.Addr, s *session) {
+func (f *udpFront) linked(_, _ net.Addr, s *session) {
 	s.link(f.now.from, f.now.local, f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
