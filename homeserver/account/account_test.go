@@ -3,11 +3,13 @@ package account
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"hearth/auth/password"
 	"hearth/base/db"
+	"hearth/base/store"
 	"hearth/base/store/storetest"
 	"hearth/matrix/mxerr"
 )
@@ -124,5 +126,33 @@ func TestContextIsHonoured(t *testing.T) {
 		if _, err := e.Create(ctx, NewUser{Localpart: "late"}); err == nil {
 			t.Error("an account was made for a client that had gone")
 		}
+	})
+}
+
+// An account that came from another server has that server's kind of hash until
+// its owner logs in.
+func TestImportedHashIsReplaced(t *testing.T) {
+	each(t, func(o *Options) { o.Hasher = password.New(password.Options{Cost: cheap, Pepper: "chili"}) }, func(t *testing.T, e *Engine, c *clock) {
+		ctx := t.Context()
+		user := must(e.Create(ctx, NewUser{Localpart: "alice"}))
+		stored := func() string { return must(e.find(ctx, "alice")).Password }
+		err := e.db.Write(ctx, func(tx *db.Tx) error {
+			return store.RehashPassword(tx, string(user), "", "$2b$05$4fc/Vjv8BUtLGupGg1N0DO5fQmoy/vLx7Xot1AFJYD9uUO8t5VFWi")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		login := LoginRequest{Identifier: Identifier{Type: "m.id.user", User: "alice"}, Password: "wrong"}
+		_, err = e.Login(ctx, login)
+		wantCode(t, err, mxerr.Forbidden)
+		if !strings.HasPrefix(stored(), "$2b$") {
+			t.Error("a wrong password has replaced the hash")
+		}
+		login.Password = "pw"
+		must(e.Login(ctx, login))
+		if !strings.HasPrefix(stored(), "$argon2id$") {
+			t.Errorf("the hash is still %s", stored())
+		}
+		must(e.Login(ctx, login))
 	})
 }
