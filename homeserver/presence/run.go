@@ -22,11 +22,11 @@ const (
 
 // Start gives the engine the goroutine that notices who is idle or gone, wakes
 // those who are interested, and saves. Stop ends it.
-func (e *Engine) Start() {
+func (e *Engine) Start(ctx context.Context) {
 	if !e.Config.Enabled {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	e.stop = cancel
 	e.done.Go(func() { e.run(ctx) })
 }

@@ -111,7 +111,7 @@ func (c *Counter) member(ctx context.Context, r *room.Room, user string) (member
 
 func (c *Counter) countOne(ctx context.Context, r *room.Room, t *tally, m member, ev *room.Event, only string) error {
 	if ev.Is("m.room.member", t.user) {
-		return c.countMembership(ctx, r, t, ev)
+		return c.countMembership(ctx, r, t, ev, only)
 	}
 	if ev.Flags&(store.Rejected|store.SoftFailed) != 0 || ev.RedactedBy != 0 || m.ignored[ev.Sender] {
 		return nil
@@ -150,14 +150,14 @@ func (c *Counter) countOwn(ctx context.Context, r *room.Room, t *tally, ev *room
 }
 
 // countMembership begins anew when the user has come or gone.
-func (c *Counter) countMembership(ctx context.Context, r *room.Room, t *tally, ev *room.Event) error {
+func (c *Counter) countMembership(ctx context.Context, r *room.Room, t *tally, ev *room.Event, only string) error {
 	if ev.Membership() == "join" {
 		before, err := c.Rooms.StateEvent(ctx, r, ev.State, "m.room.member", t.user)
 		if err != nil || before != nil && before.Membership() == "join" {
 			return err
 		}
 	}
-	t.clear("")
+	t.clear(only)
 	return nil
 }
 
@@ -265,7 +265,6 @@ func (c *Counter) apply(ctx context.Context, r *room.Room, t *tally, rc store.Re
 	}
 	t.clear(rc.Thread)
 	if rc.Ord >= t.upto {
-		t.evaluated = max(t.evaluated, saveAfter) // or a later load would count them again
 		return nil
 	}
 	return c.walk(ctx, r, t, rc.Ord, t.upto, rc.Thread)

@@ -21,8 +21,8 @@ const (
 )
 
 // Start gives the counter the goroutine that saves counts. Stop ends it.
-func (c *Counter) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
+func (c *Counter) Start(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
 	c.stop = cancel
 	c.done.Go(func() {
 		tick := time.NewTicker(saveEvery)
