@@ -10,7 +10,8 @@ import (
 )
 
 // attack is one thing that nobody should send. What it leaves empty is as it
-// should be: alice asks for her own room with her own token.
+// should be: alice asks for her own room with her own token (and the operator
+// asks for carol, where only an operator may).
 type attack struct {
 	name   string
 	caller caller
@@ -26,6 +27,8 @@ type caller int
 const (
 	alice   caller = iota
 	mallory        // another user
+	operator
+	carol
 	guest
 	nobody   // no token
 	nonsense // no such token

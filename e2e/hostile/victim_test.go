@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -48,9 +49,15 @@ func newVictim(t *testing.T, database string) *victim {
 		t.Fatal(err)
 	}
 	v.url = "http://" + srv.Addr()
-	for who := range names {
+	for who, name := range names {
 		v.people[who] = e2e.NewClient(v.url, v.http)
-		if err := v.people[who].Register(t.Context(), kind(who), names[who]); err != nil {
+		if who == operator {
+			_, err = srv.Admin().AddUser(t.Context(), name, e2e.Password(name), true, "")
+			err = errors.Join(err, v.signIn(t.Context(), who))
+		} else {
+			err = v.people[who].Register(t.Context(), kind(who), name)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +67,7 @@ func newVictim(t *testing.T, database string) *victim {
 }
 
 // names of those who have an account. A guest has none to choose.
-var names = map[caller]string{alice: "alice", mallory: "mallory", guest: ""}
+var names = map[caller]string{alice: "alice", mallory: "mallory", operator: "operator", carol: "carol", guest: ""}
 
 func kind(who caller) string {
 	if who == guest {
@@ -105,10 +112,10 @@ func (v *victim) settle(t *testing.T) {
 }
 
 // fill puts values into the wildcards of a pattern: those of an attack, and
-// good ones for the rest.
-func (v *victim) fill(pattern string, bad map[string]string) string {
+// good ones for the rest, which are about somebody.
+func (v *victim) fill(pattern string, about caller, bad map[string]string) string {
 	good := map[string]string{
-		"roomId": v.room, "roomIdOrAlias": v.room, "roomAlias": "#hearth:example.test", "userId": v.people[alice].UserID,
+		"roomId": v.room, "roomIdOrAlias": v.room, "roomAlias": "#hearth:example.test", "userId": v.people[about].UserID,
 		"eventId": v.event, "eventType": "m.room.message", "receiptType": "m.read", "stateKey": "",
 	}
 	path := strings.ReplaceAll(pattern, "{$}", "")
