@@ -1,9 +1,11 @@
 package server
 
 import (
+	"hearth/api/adminapi"
 	"hearth/api/clientapi"
 	"hearth/api/httpx"
 	"hearth/api/webui"
+	"hearth/api/wellknown"
 )
 
 // buildDoors makes the router with every door.
@@ -19,7 +21,15 @@ func (s *Server) buildDoors() {
 	s.router = httpx.NewRouter(cfg)
 	s.router.Add(accounts.Routes()...)
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
-	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal}).Routes()...)
+	s.router.Add((&clientapi.Rooms{
+		Engine: s.rooms, Directory: s.directory, Hub: s.hub, Personal: s.personal, Stopping: s.feed.Stopping(),
+	}).Routes()...)
+	s.router.Add((&clientapi.Personal{
+		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,
+	}).Routes()...)
+	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
+	s.router.Add((&adminapi.API{Engine: s.accounts, Version: Version()}).Routes()...)
+	s.router.Add((&wellknown.API{Proxies: s.cfg.Listen.TrustedProxies}).Routes()...)
 }
 
 // info is what the front page tells of the server.

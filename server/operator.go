@@ -19,7 +19,7 @@ func (o operator) AddUser(ctx context.Context, localpart, password string, admin
 }
 
 func (o operator) Users(ctx context.Context, from string, limit int) ([]control.User, error) {
-	list, _, err := o.accounts.Users(ctx, account.UserFilter{Limit: int64(limit)})
+	list, _, err := o.accounts.Users(ctx, account.UserFilter{After: from, Limit: int64(limit)})
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,11 @@ import (
 	"hearth/base/store"
 	"hearth/calls/turn"
 	"hearth/homeserver/account"
+	"hearth/homeserver/directory"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/presence"
+	"hearth/homeserver/push"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/homeserver/typing"
@@ -36,18 +39,21 @@ type Server struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	db       *db.DB
-	hub      *notify.Hub
-	accounts *account.Engine
-	rooms    *room.Engine
-	typing   *typing.Engine
-	receipts *receipt.Engine
-	personal *personal.Engine
-	feed     *feed.Feed
-	turn     *turn.Server  // nil if calls are not relayed
-	limits   *limit.Limits // nil if they are switched off
-	router   *httpx.Router
-	owners   []owner
+	db        *db.DB
+	hub       *notify.Hub
+	accounts  *account.Engine
+	rooms     *room.Engine
+	typing    *typing.Engine
+	receipts  *receipt.Engine
+	personal  *personal.Engine
+	push      *push.Counter
+	presence  *presence.Engine
+	directory *directory.Directory
+	feed      *feed.Feed
+	turn      *turn.Server  // nil if calls are not relayed
+	limits    *limit.Limits // nil if they are switched off
+	router    *httpx.Router
+	owners    []owner
 
 	listeners listeners
 	stopOnce  sync.Once
@@ -116,11 +122,14 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.typing = typing.New(s.rooms, s.hub)
 	s.receipts = receipt.New(s.db, s.rooms, s.hub)
 	s.personal = personal.New(s.db, s.hub)
+	s.push = push.New(push.Config{DB: s.db, Rooms: s.rooms, Receipts: s.receipts, Personal: s.personal, Log: s.log})
+	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
+	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.feed = feed.New(feed.Config{
-		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log,
-		Typing: s.typing, Receipts: s.receipts, Personal: s.personal,
+		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
+		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence,
 	})
-	s.owners = []owner{s.accounts}
+	s.owners = []owner{s.accounts, s.push, s.presence}
 }
 
 // Start listens and serves. When it returns without error, every listener is

@@ -3,11 +3,13 @@ package clientapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/presence"
 	"hearth/matrix/mxerr"
 )
 
@@ -15,9 +17,8 @@ import (
 type Sync struct {
 	Feed    *feed.Feed
 	Filters *personal.Engine
-	// Seen is told that a user's client is there, with the presence it asks
-	// for; nil if presence is off.
-	Seen func(ctx context.Context, user, presence string)
+	// Presence is told that a user's client is there.
+	Presence *presence.Engine
 }
 
 // Routes are the routes of Sync.
@@ -57,14 +58,11 @@ func (a *Sync) sync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.R
 	if req.StateAfter, err = stateAfter(r); err != nil {
 		return nil, err
 	}
-	switch p := q.Get("set_presence"); p {
-	case "", "online", "unavailable", "offline":
-		if a.Seen != nil && p != "offline" {
-			a.Seen(ctx, who.User, p)
-		}
-	default:
+	state := q.Get("set_presence")
+	if !slices.Contains([]string{"", presence.Online, presence.Unavailable, presence.Offline}, state) {
 		return nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
 	}
+	defer a.Presence.Syncing(ctx, who.User, state)()
 	return a.Feed.Sync(ctx, req)
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"hearth/base/db"
+	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 )
 
@@ -152,8 +153,14 @@ func write(w http.ResponseWriter, e *mxerr.Error) {
 // checkJSON refuses what Go's decoder would let pass: invalid UTF-8, duplicate
 // keys, and nesting that costs more to walk than it can be worth.
 func checkJSON(body []byte) error {
-	if !json.Valid(body) {
-		return mxerr.New(mxerr.NotJSON, "The body is not JSON")
+	err := canonjson.Valid(body, canonjson.Options{Numbers: canonjson.Free})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, canonjson.ErrDuplicate):
+		return mxerr.New(mxerr.BadJSON, "The body has the same key twice in one object")
+	case errors.Is(err, canonjson.ErrDepth):
+		return mxerr.New(mxerr.BadJSON, "The body is nested too deeply")
 	}
-	return nil
+	return &mxerr.Error{Code: mxerr.NotJSON, Text: "The body is not JSON", Cause: err}
 }

@@ -48,6 +48,8 @@ type Member struct {
 	Membership Membership
 	Event      int64 // nid of the m.room.member event
 	Forgotten  bool
+	// LastPos is the newest event of the room's timeline; RoomsOf only.
+	LastPos int64
 }
 
 func (m *Member) columns() []any {
@@ -72,11 +74,14 @@ func SetForgotten(tx *db.Tx, user string, room int64) error {
 
 // RoomsOf returns all memberships of a user.
 func RoomsOf(tx *db.Tx, user string) ([]Member, error) {
-	return db.All(tx, (*Member).columns, `SELECT `+memberColumns+` FROM memberships WHERE usr = $1 ORDER BY room`, user)
+	columns := func(m *Member) []any { return append(m.columns(), &m.LastPos) }
+	return db.All(tx, columns, `
+		SELECT m.usr, m.room, m.membership, m.event, m.forgotten, r.last_pos
+		FROM memberships m JOIN rooms r ON r.nid = m.room WHERE m.usr = $1 ORDER BY m.room`, user)
 }
 
 // MembersOf returns the members of a room that have one of the given
-// memberships, in the order of their user ids.
+// memberships, in the order in which they came to have it.
 func MembersOf(tx *db.Tx, room int64, in ...Membership) ([]Member, error) {
 	words := make([]string, len(in))
 	for i, m := range in {
@@ -84,7 +89,15 @@ func MembersOf(tx *db.Tx, room int64, in ...Membership) ([]Member, error) {
 	}
 	return db.All(tx, (*Member).columns, `
 		SELECT `+memberColumns+` FROM memberships
-		WHERE room = $1 AND membership IN (`+strings.Join(words, ",")+`) ORDER BY usr`, room)
+		WHERE room = $1 AND membership IN (`+strings.Join(words, ",")+`) ORDER BY event`, room)
+}
+
+// FirstMembers returns up to n users with a membership, those who have had it
+// longest first, leaving out one user.
+func FirstMembers(tx *db.Tx, room int64, m Membership, but string, n int) ([]string, error) {
+	return db.All(tx, db.Value[string], `
+		SELECT usr FROM memberships
+		WHERE room = $1 AND membership = $2 AND usr <> $3 ORDER BY event LIMIT `+fmt.Sprint(n), room, m, but)
 }
 
 // MemberOf returns a user's membership, or db.ErrNoRow.

@@ -13,24 +13,12 @@ import (
 	"hearth/base/notify"
 	"hearth/base/store"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/presence"
+	"hearth/homeserver/push"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/homeserver/typing"
 )
-
-// Presence tells who is there.
-type Presence interface {
-	// AppendSince appends m.presence events, comma separated, of people that
-	// user may see and whose presence changed after the live number.
-	AppendSince(ctx context.Context, dst []byte, user string, live int64) ([]byte, error)
-}
-
-// Unread counts what a user has not read.
-type Unread interface {
-	// AppendCounts appends the members unread_notifications and, with threads,
-	// unread_thread_notifications of a room, without a leading comma.
-	AppendCounts(ctx context.Context, dst []byte, r *room.Room, user string, upto int64, threads bool) ([]byte, error)
-}
 
 // Config is what a Feed reads from. Engines that are nil have nothing to show.
 type Config struct {
@@ -40,8 +28,8 @@ type Config struct {
 	Typing   *typing.Engine
 	Receipts *receipt.Engine
 	Personal *personal.Engine
-	Presence Presence
-	Unread   Unread
+	Presence *presence.Engine
+	Push     *push.Counter
 	Log      *slog.Logger
 }
 
@@ -74,6 +62,9 @@ func (f *Feed) Stop() {
 		close(f.quit)
 	}
 }
+
+// Stopping is closed by Stop.
+func (f *Feed) Stopping() <-chan struct{} { return f.quit }
 
 // user is somebody whose clients ask for news. It follows the user's
 // memberships, so that a request need not read them.

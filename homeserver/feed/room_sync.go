@@ -71,7 +71,7 @@ func (b *syncBuild) joined(r *room.Room, ur *userRoom) (bool, error) {
 		b.out = b.out[:start]
 		return false, nil
 	}
-	return true, b.unread(r, ur)
+	return true, b.unread(r)
 }
 
 func (b *syncBuild) roomData(room int64) []store.AccountData {

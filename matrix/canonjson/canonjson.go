@@ -39,6 +39,9 @@ const (
 	// been signed by Synapse. Duplicate keys are accepted too, the last one
 	// counts. Room versions 1 to 5.
 	Loose
+	// Free accepts every finite number as Loose does, but no duplicate keys.
+	// Bodies of requests, which nobody signs.
+	Free
 )
 
 // DefaultDepth is how many objects and arrays may stand inside of each other.
@@ -72,6 +75,12 @@ func Canonical(dst, src []byte, opt Options) ([]byte, error) {
 		return dst, ErrTrailing
 	}
 	return s.out, nil
+}
+
+// Valid reports what is wrong with the JSON value src, as Canonical would.
+func Valid(src []byte, opt Options) error {
+	_, err := Canonical(make([]byte, 0, len(src)), src, opt)
+	return err
 }
 
 // Marshal is the canonical form of what encoding/json makes of v. Numbers with a

@@ -16,7 +16,7 @@ func (s *scanner) number() error {
 	switch {
 	case whole && string(text) == "-0":
 		s.out = append(s.out, '0')
-	case whole && (s.numbers == Loose || inRange(text)):
+	case whole && (s.numbers >= Loose || inRange(text)):
 		s.out = append(s.out, text...)
 	case whole || s.numbers == Strict:
 		return ErrNumber

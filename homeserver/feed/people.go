@@ -1,0 +1,105 @@
+package feed
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/homeserver/push"
+	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
+)
+
+// presence writes who came and went, of those who share a room with the user.
+func (b *syncBuild) presence() error {
+	p := b.f.Presence
+	if p == nil || !p.Enabled() || !b.req.Filter.Presence.MatchType("m.presence") {
+		return nil
+	}
+	live := int64(0)
+	if b.since != nil {
+		live = b.since.Live
+	}
+	if p.LastChange() <= live {
+		return nil
+	}
+	var failed error
+	events := p.Since(live, func(other string) bool {
+		ok, err := b.shares(other)
+		if err != nil && failed == nil {
+			failed = err
+		}
+		return ok && b.req.Filter.Presence.Match("m.presence", other, false)
+	})
+	if failed != nil || len(events) == 0 {
+		return failed
+	}
+	raw, err := json.Marshal(events)
+	if err != nil {
+		return err
+	}
+	b.some = true
+	b.out = append(b.out, `,"presence":{"events":`...)
+	b.out = append(b.out, raw...)
+	b.out = append(b.out, '}')
+	return nil
+}
+
+// shares reports whether the user may know of another's presence.
+func (b *syncBuild) shares(other string) (ok bool, err error) {
+	if other == b.u.id {
+		return true, nil
+	}
+	err = b.f.DB.Read(b.ctx, func(tx *db.Tx) (err error) {
+		ok, err = store.SharesRoom(tx, b.u.id, other)
+		return err
+	})
+	return ok, err
+}
+
+// unread closes a joined room with its counts
+// (client-server-api/#receiving-notifications).
+func (b *syncBuild) unread(r *room.Room) error {
+	if b.f.Push != nil {
+		counts, err := b.f.Push.Counts(b.ctx, r, b.u.id, b.now.Pos)
+		if err != nil {
+			return err
+		}
+		main := counts.Total()
+		if f := b.req.Filter.Room.Timeline; f != nil && f.UnreadThreadNotifications {
+			main = counts
+			b.appendThreads(counts.Threads)
+		}
+		b.out = append(b.out, `,"unread_notifications":`...)
+		b.out = appendCounts(b.out, main)
+	}
+	b.out = append(b.out, '}')
+	return nil
+}
+
+func (b *syncBuild) appendThreads(threads map[string]push.Counts) {
+	if len(threads) == 0 {
+		return
+	}
+	b.out = append(b.out, `,"unread_thread_notifications":{`...)
+	for i, root := range slices.Sorted(maps.Keys(threads)) {
+		if i > 0 {
+			b.out = append(b.out, ',')
+		}
+		b.out = canonjson.Quote(b.out, root)
+		b.out = append(b.out, ':')
+		b.out = appendCounts(b.out, threads[root])
+	}
+	b.out = append(b.out, '}')
+}
+
+func appendCounts(b []byte, c push.Counts) []byte {
+	b = append(b, `{"highlight_count":`...)
+	b = strconv.AppendInt(b, int64(c.Highlight), 10)
+	b = append(b, `,"notification_count":`...)
+	b = strconv.AppendInt(b, int64(c.Notify), 10)
+	return append(b, '}')
+}
