@@ -65,7 +65,7 @@ func (a *Rooms) outside(ctx context.Context, err error, roomID, user string) err
 	if err == nil {
 		return nil
 	}
-	if c := mxerr.From(err).Code; c != mxerr.Forbidden && c != mxerr.NotFound {
+	if mxerr.From(err).HTTPStatus() >= http.StatusInternalServerError {
 		return err
 	}
 	m, merr := a.Engine.Membership(ctx, roomID, user)
