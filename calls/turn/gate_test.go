@@ -67,6 +67,32 @@ func TestDangerousPeersAreRefused(t *testing.T) {
 	}
 }
 
+func TestDangerousPeersOfIPv6Relays(t *testing.T) {
+	if !hasIPv6() {
+		t.Skip("no IPv6 on this machine")
+	}
+	s := serve(t, func(c *Config) { c.UDP, c.TCP, c.TLS = []string{"[::1]:0"}, nil, nil })
+	u := dial(t, s, "udp").mustAllocate()
+	if !u.relay.Addr().Is6() {
+		t.Fatalf("relay %s on a server with IPv6 only", u.relay)
+	}
+	for i, p := range dangerous {
+		at := netip.AddrPortFrom(netip.MustParseAddr(p), 80)
+		if c := code(u.permit(at)); c != 403 {
+			t.Errorf("permission for %s: %d, want 403", p, c)
+		}
+		if c := code(u.bind(uint16(0x4000+i), at)); c != 403 {
+			t.Errorf("channel to %s: %d, want 403", p, c)
+		}
+	}
+	if c := code(u.permit(netip.MustParseAddrPort("[2a00:1450::1]:80"))); c != 0 {
+		t.Errorf("permission for an ordinary address: %d", c)
+	}
+	if c := code(u.permit(netip.MustParseAddrPort("8.8.8.8:80"))); c != 443 {
+		t.Errorf("ordinary IPv4 peer of an IPv6 relay: %d, want 443", c)
+	}
+}
+
 func TestSendIndicationsReachNobodyUnasked(t *testing.T) {
 	s := serve(t, nil)
 	u := dial(t, s, "udp").mustAllocate()

@@ -119,12 +119,14 @@ var (
 	errNoTCP = errors.New("turn: no TCP relays")
 )
 
-// Validate, AllocatePacketConn, AllocateListener and AllocateConn make Server
-// pion's RelayAddressGenerator.
-func (s *Server) Validate() error { return nil }
+// relayMaker is pion's RelayAddressGenerator.
+type relayMaker struct{ *Server }
+
+// Validate has nothing to check: Start did.
+func (s relayMaker) Validate() error { return nil }
 
 // AllocatePacketConn opens a relay.
-func (s *Server) AllocatePacketConn(cfg pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+func (s relayMaker) AllocatePacketConn(cfg pion.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	network, at := "udp4", s.relays.v4
 	if cfg.Network == "udp6" {
 		network, at = "udp6", s.relays.v6
@@ -144,7 +146,7 @@ func (s *Server) AllocatePacketConn(cfg pion.AllocateListenerConfig) (net.Packet
 		s.quota.release(user)
 		return nil, nil, err
 	}
-	sess := newSession(s, cfg.UserID, user, netip.AddrPortFrom(at.public, sock.addr.Port()), sock)
+	sess := newSession(s.Server, cfg.UserID, user, netip.AddrPortFrom(at.public, sock.addr.Port()), sock)
 	s.mu.Lock()
 	s.sessions[sess.relay] = sess
 	s.mu.Unlock()
@@ -155,7 +157,7 @@ func (s *Server) AllocatePacketConn(cfg pion.AllocateListenerConfig) (net.Packet
 
 // openRelay binds a port of the range: random ones first, so that the next
 // port cannot be guessed, then whatever is left.
-func (s *Server) openRelay(network string, bind netip.Addr, port int) (*socket, error) {
+func (s relayMaker) openRelay(network string, bind netip.Addr, port int) (*socket, error) {
 	try := func(port int) (*socket, error) {
 		return openSocket(network, netip.AddrPortFrom(bind, uint16(port)).String(), relayBuffer)
 	}
@@ -183,13 +185,13 @@ func (s *Server) openRelay(network string, bind netip.Addr, port int) (*socket, 
 
 // probeEvenPort answers pion's search for a port for EVEN-PORT: an even one
 // with its odd neighbour free, too. pion closes it and then asks for it.
-func (s *Server) probeEvenPort() (net.PacketConn, net.Addr, error) {
+func (s relayMaker) probeEvenPort() (net.PacketConn, net.Addr, error) {
 	network, at := "udp4", s.relays.v4
 	if !at.public.IsValid() {
 		network, at = "udp6", s.relays.v6
 	}
-	low, pairs := (int(s.cfg.RelayMin)+1)&^1, 0
-	pairs = (int(s.cfg.RelayMax) - low + 1) / 2
+	low := (int(s.cfg.RelayMin) + 1) &^ 1
+	pairs := (int(s.cfg.RelayMax) - low + 1) / 2
 	for range min(max(pairs, 0), 64) {
 		port := low + 2*rand.IntN(pairs)
 		even, err := s.openRelay(network, at.bind, port)
@@ -209,9 +211,9 @@ func (s *Server) probeEvenPort() (net.PacketConn, net.Addr, error) {
 
 // AllocateListener refuses TCP relays (RFC 6062). Media is UDP, and a TCP
 // relay is a proxy to whatever listens out there.
-func (s *Server) AllocateListener(pion.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+func (s relayMaker) AllocateListener(pion.AllocateListenerConfig) (net.Listener, net.Addr, error) {
 	return nil, nil, errNoTCP
 }
 
 // AllocateConn refuses, like AllocateListener.
-func (s *Server) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) { return nil, errNoTCP }
+func (s relayMaker) AllocateConn(pion.AllocateConnConfig) (net.Conn, error) { return nil, errNoTCP }

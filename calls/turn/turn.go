@@ -22,7 +22,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	pion "github.com/pion/turn/v5"
@@ -74,7 +73,8 @@ type Config struct {
 	// negative is no limit.
 	UnauthRate float64
 
-	// Ended, if set, is called once for each session after it is over.
+	// Ended, if set, is called once for each session when it is over. It must
+	// not wait: the listener does until it returns.
 	Ended func(Session)
 	Log   *slog.Logger // default slog.Default()
 }
@@ -97,9 +97,7 @@ type Server struct {
 	sessions map[netip.AddrPort]*session // by relayed address
 	udp      []*udpFront
 	streams  []*streamFront
-	pions    []*pion.Server
 	running  sync.WaitGroup // fronts, connections and relays
-	stopping atomic.Bool
 }
 
 // New checks cfg and makes a server that does not listen yet.
@@ -202,7 +200,7 @@ func (s *Server) serve() error {
 	for _, f := range s.udp {
 		cfg := s.pionConfig(f.linked)
 		cfg.PacketConnConfigs = []pion.PacketConnConfig{{
-			PacketConn: f, RelayAddressGenerator: s, PermissionHandler: s.permitted,
+			PacketConn: f, RelayAddressGenerator: relayMaker{s}, PermissionHandler: s.permitted,
 		}}
 		if err := s.run(cfg); err != nil {
 			return err
@@ -211,7 +209,7 @@ func (s *Server) serve() error {
 	for _, f := range s.streams {
 		cfg := s.pionConfig(f.linked)
 		cfg.ListenerConfigs = []pion.ListenerConfig{{
-			Listener: f, RelayAddressGenerator: s, PermissionHandler: s.permitted,
+			Listener: f, RelayAddressGenerator: relayMaker{s}, PermissionHandler: s.permitted,
 		}}
 		if err := s.run(cfg); err != nil {
 			return err
@@ -222,12 +220,11 @@ func (s *Server) serve() error {
 
 func (s *Server) run(cfg pion.ServerConfig) error {
 	s.running.Add(1) // the listener; its loop ends it
-	p, err := pion.NewServer(cfg)
-	if err != nil {
+	// It runs until its listener is closed, so there is no need to keep it.
+	if _, err := pion.NewServer(cfg); err != nil {
 		s.running.Done()
 		return fmt.Errorf("turn: %w", err)
 	}
-	s.pions = append(s.pions, p)
 	return nil
 }
 
@@ -243,7 +240,6 @@ func (s *Server) closeListeners() {
 // Stop ends all sessions, closes all sockets and waits until nothing of the
 // server runs any more, or until ctx is done, whose error it then returns.
 func (s *Server) Stop(ctx context.Context) error {
-	s.stopping.Store(true)
 	s.mu.RLock()
 	s.closeListeners()
 	for _, f := range s.streams {
