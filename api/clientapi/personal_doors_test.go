@@ -31,7 +31,7 @@ func newStudy(t testing.TB, d *db.DB, showPresence bool) *study {
 	rooms, hub := w.doors.Engine, w.doors.Hub
 	p := &Personal{
 		Rooms: rooms, Typing: typing.New(rooms, hub), Receipts: receipt.New(d, rooms, hub), Data: personal.New(d, hub),
-		Presence: presence.New(presence.Config{DB: d, Rooms: rooms, Hub: hub, Server: "test", Enabled: showPresence}),
+		Presence: presence.New(presence.Config{DB: d, Rooms: rooms, Hub: hub, Enabled: showPresence}),
 	}
 	p.Push = push.New(push.Config{DB: d, Rooms: rooms, Receipts: p.Receipts, Personal: p.Data})
 	t.Cleanup(p.Typing.Stop)

@@ -51,7 +51,6 @@ type Config struct {
 	Rooms   *room.Engine
 	Hub     *notify.Hub
 	Log     *slog.Logger
-	Server  mxid.ServerName
 	Enabled bool // off: everybody seems offline, and changes are dropped
 }
 
@@ -114,7 +113,7 @@ func New(c Config) *Engine {
 	}
 	if c.Enabled {
 		c.Rooms.Observe(func(_ *room.Room, ev *room.Event) {
-			if mxid.ServerOf(ev.Sender) == c.Server && ev.Type != "m.room.member" {
+			if mxid.ServerOf(ev.Sender) == c.Rooms.Server && ev.Type != "m.room.member" {
 				e.active(ev.Sender)
 			}
 		})

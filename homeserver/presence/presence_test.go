@@ -56,7 +56,7 @@ func newHouse(t *testing.T, d *db.DB, enabled bool) *house {
 }
 
 func (h *house) start(enabled bool) {
-	h.presence = presence.New(presence.Config{DB: h.db, Rooms: h.rooms, Hub: h.hub, Server: "test", Enabled: enabled})
+	h.presence = presence.New(presence.Config{DB: h.db, Rooms: h.rooms, Hub: h.hub, Enabled: enabled})
 	h.presence.Start(context.Background())
 	h.Cleanup(h.presence.Stop)
 }
