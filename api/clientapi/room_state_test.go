@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"hearth/matrix/mxerr"
-	"hearth/matrix/roomver"
 )
 
 func TestSetState(t *testing.T) {
@@ -145,23 +144,23 @@ func TestSend(t *testing.T) {
 
 func TestRedaction(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
-		for _, v := range roomver.All() {
-			id := w.create("alice", `{"preset":"public_chat","room_version":"`+v.ID+`"}`)
+		for _, version := range []string{"1", "10", "11", "12"} { // one of each way to redact
+			id := w.create("alice", `{"preset":"public_chat","room_version":"`+version+`"}`)
 			w.post("bob", "", "/rooms/%s/join", id).ok()
 			byBob, byAlice := w.say("bob", id, "oops"), w.say("alice", id, "mine")
 
 			red := w.put("bob", `{"reason":"typo"}`, "/rooms/%s/redact/%s/r1", id, byBob).ok()["event_id"]
 			if again := w.put("bob", `{"reason":"typo"}`, "/rooms/%s/redact/%s/r1", id, byBob).ok()["event_id"]; again != red {
-				t.Errorf("version %s: a repeated request made another redaction", v.ID)
+				t.Errorf("version %s: a repeated request made another redaction", version)
 			}
 			var ev event
 			w.get("alice", "/rooms/%s/event/%s", id, byBob).into(&ev)
 			because, _ := ev.Unsigned["redacted_because"].(map[string]any)
 			if len(ev.Content) != 0 || because["event_id"] != red || because["content"].(map[string]any)["reason"] != "typo" {
-				t.Errorf("version %s: what was redacted reads %+v", v.ID, ev)
+				t.Errorf("version %s: what was redacted reads %+v", version, ev)
 			}
 			if because["redacts"] != byBob {
-				t.Errorf("version %s: redacts = %v", v.ID, because["redacts"])
+				t.Errorf("version %s: redacts = %v", version, because["redacts"])
 			}
 			w.put("bob", `{}`, "/rooms/%s/redact/%s/r2", id, byAlice).fails(403, mxerr.Forbidden)
 			w.put("bob", `{}`, "/rooms/%s/redact/%s/r3", id, "$none").fails(404, mxerr.NotFound)
@@ -172,7 +171,7 @@ func TestRedaction(t *testing.T) {
 			w.put("bob", `{"redacts":"`+third+`"}`, "/rooms/%s/send/m.room.redaction/s1", id).ok()
 			w.get("alice", "/rooms/%s/event/%s", id, third).into(&ev)
 			if _, ok := ev.Content["body"]; ok && ev.ID == third && len(ev.Content) > 0 {
-				t.Errorf("version %s: /send did not redact: %+v", v.ID, ev)
+				t.Errorf("version %s: /send did not redact: %+v", version, ev)
 			}
 			w.put("bob", `{}`, "/rooms/%s/send/m.room.redaction/s2", id).fails(400, mxerr.MissingParam)
 		}

@@ -83,7 +83,7 @@ type reply struct {
 }
 
 // in is a call of who. path is below /_matrix/client/v3; its parts are fmt
-// arguments and escaped.
+// arguments and escaped; without any it is taken as it is.
 func (w *town) in(who, method, body, path string, parts ...any) reply {
 	w.t.Helper()
 	for i, p := range parts {
@@ -91,7 +91,9 @@ func (w *town) in(who, method, body, path string, parts ...any) reply {
 			parts[i] = url.PathEscape(s)
 		}
 	}
-	path = fmt.Sprintf(path, parts...)
+	if len(parts) > 0 {
+		path = fmt.Sprintf(path, parts...)
+	}
 	if !strings.HasPrefix(path, "/_") {
 		path = "/_matrix/client/v3" + path
 	}
