@@ -41,6 +41,9 @@ func TestProblems(t *testing.T) {
 		{"underscore in a name", "server_name = \"a_b.test\"", `F:1:15: server_name: "a_b.test" is not a host name; use only a-z, 0-9, "-" and ".", for example "example.com"`},
 		{"bad port in a name", "server_name = \"a.test:0\"", `F:1:15: server_name: "a.test:0" has the port "0"; write a number from 1 to 65535 behind the colon, or no colon`},
 
+		{"not IPv6", "server_name = \"[2001:db8::x]\"", `F:1:15: server_name: "[2001:db8::x]" is no IPv6 address in brackets; write for example "[2001:db8::7]"`},
+		{"very long name", "server_name = \"" + strings.Repeat("a.", 120) + "test\"", `F:1:15: server_name: "` + strings.Repeat("a.", 120) + `test" leaves no room for user names; write a name of at most 230 characters`},
+
 		{"list for an address", name + "[listen]\nhttp = [\":80\"]", `F:3:8: listen.http is a list; write a string, for example ":8008" or "127.0.0.1:8008"`},
 		{"no port", name + "[listen]\nhttp = \"127.0.0.1\"", `F:3:8: listen.http: "127.0.0.1" has no port; write for example "127.0.0.1:8008"`},
 		{"port too high", name + "[listen]\nhttp = \":80080\"", `F:3:8: listen.http: ":80080" has the port "80080"; write a number from 1 to 65535`},

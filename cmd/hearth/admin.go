@@ -15,8 +15,18 @@ import (
 	"hearth/base/config"
 	"hearth/base/lockdir"
 	"hearth/base/logx"
+	"hearth/matrix/mxerr"
 	"hearth/server/control"
 )
+
+// onServer calls fn with the server that w means.
+func (e *env) onServer(ctx context.Context, w where, fn func(control.Admin) error) error {
+	cfg, err := w.load()
+	if err != nil {
+		return err
+	}
+	return e.withAdmin(ctx, cfg, fn)
+}
 
 // withAdmin calls fn with the running server of cfg, or with its data if the
 // server is stopped.
@@ -25,7 +35,7 @@ func (e *env) withAdmin(ctx context.Context, cfg *config.Config, fn func(control
 	switch {
 	case err == nil:
 		defer client.Close()
-		return fn(client)
+		return plain(fn(client))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s may not be opened by you; run this as %s or as root", socketOf(cfg), ownerOf(cfg.Storage.Dir))
 	case !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED):
@@ -60,7 +70,16 @@ func (e *env) withData(ctx context.Context, cfg *config.Config, fn func(control.
 		defer cancel()
 		err = errors.Join(err, srv.Stop(drain))
 	}()
-	return fn(srv.Admin())
+	return plain(fn(srv.Admin()))
+}
+
+// plain drops the error code, which is for clients: the sentence is enough for a
+// person.
+func plain(err error) error {
+	if e, ok := errors.AsType[*mxerr.Error](err); ok {
+		return errors.New(e.Text)
+	}
+	return err
 }
 
 // mayOpen refuses what would leave files that the service cannot read: root

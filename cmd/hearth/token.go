@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"hearth/matrix/mxerr"
 	"hearth/server/control"
 )
 
@@ -45,14 +43,10 @@ func runTokenCreate(ctx context.Context, e *env, args []string) error {
 		ms := at.UnixMilli()
 		t.ExpiryMS = &ms
 	}
-	cfg, err := w.load()
-	if err != nil {
-		return err
-	}
-	return e.withAdmin(ctx, cfg, func(a control.Admin) error {
+	return e.onServer(ctx, w, func(a control.Admin) error {
 		made, err := a.CreateToken(ctx, t)
 		if err != nil {
-			return plain(err)
+			return err
 		}
 		if f.json {
 			return printJSON(e.stdout, made)
@@ -85,14 +79,10 @@ func runTokenList(ctx context.Context, e *env, args []string) error {
 	if _, err := f.parse(args); err != nil {
 		return err
 	}
-	cfg, err := w.load()
-	if err != nil {
-		return err
-	}
-	return e.withAdmin(ctx, cfg, func(a control.Admin) error {
+	return e.onServer(ctx, w, func(a control.Admin) error {
 		tokens, err := a.Tokens(ctx)
 		if err != nil {
-			return plain(err)
+			return err
 		}
 		if f.json {
 			if tokens == nil {
@@ -123,13 +113,9 @@ func runTokenRevoke(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := w.load()
-	if err != nil {
-		return err
-	}
-	return e.withAdmin(ctx, cfg, func(a control.Admin) error {
+	return e.onServer(ctx, w, func(a control.Admin) error {
 		if err := a.RevokeToken(ctx, names[0]); err != nil {
-			return plain(err)
+			return err
 		}
 		if f.json {
 			return printJSON(e.stdout, map[string]any{"token": names[0], "revoked": true})
@@ -137,13 +123,4 @@ func runTokenRevoke(ctx context.Context, e *env, args []string) error {
 		fmt.Fprintf(e.stdout, "revoked %s\n", names[0])
 		return nil
 	})
-}
-
-// plain drops the error code, which is for clients: the sentence is enough for a
-// person.
-func plain(err error) error {
-	if e, ok := errors.AsType[*mxerr.Error](err); ok {
-		return errors.New(e.Text)
-	}
-	return err
 }

@@ -46,7 +46,7 @@ func runUserAdd(ctx context.Context, e *env, args []string) error {
 		}
 		id, err := a.AddUser(ctx, localpart, password, *admin, *display)
 		if err != nil {
-			return plain(err)
+			return err
 		}
 		if f.json {
 			return printJSON(e.stdout, map[string]any{"user_id": id, "admin": *admin})
@@ -79,16 +79,12 @@ func runUserList(ctx context.Context, e *env, args []string) error {
 	if _, err := f.parse(args); err != nil {
 		return err
 	}
-	cfg, err := w.load()
-	if err != nil {
-		return err
-	}
-	return e.withAdmin(ctx, cfg, func(a control.Admin) error {
+	return e.onServer(ctx, w, func(a control.Admin) error {
 		users := []control.User{}
 		for from := ""; ; from = users[len(users)-1].ID {
 			page, err := a.Users(ctx, from, pageSize)
 			if err != nil {
-				return plain(err)
+				return err
 			}
 			users = append(users, page...)
 			if len(page) < pageSize {
@@ -152,7 +148,7 @@ func runUserPassword(ctx context.Context, e *env, args []string) error {
 	}
 	return e.withAdmin(ctx, cfg, func(a control.Admin) error {
 		if err := a.SetPassword(ctx, names[0], password, !*keep); err != nil {
-			return plain(err)
+			return err
 		}
 		if f.json {
 			return printJSON(e.stdout, map[string]any{"user": names[0], "devices_signed_out": !*keep})
@@ -185,7 +181,7 @@ func runUserDeactivate(ctx context.Context, e *env, args []string) error {
 	}
 	return e.withAdmin(ctx, cfg, func(a control.Admin) error {
 		if err := a.Deactivate(ctx, names[0], *erase); err != nil {
-			return plain(err)
+			return err
 		}
 		if f.json {
 			return printJSON(e.stdout, map[string]any{"user": names[0], "deactivated": true, "erased": *erase})
