@@ -23,7 +23,7 @@ type Sync struct {
 
 // Routes are the routes of Sync.
 func (a *Sync) Routes() []httpx.Route {
-	return a.syncRoutes()
+	return append(a.syncRoutes(), a.slidingSyncRoutes()...)
 }
 
 func (a *Sync) syncRoutes() []httpx.Route {

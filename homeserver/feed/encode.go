@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hearth/base/store"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 )
@@ -263,4 +264,33 @@ func AppendStripped(dst []byte, ev *room.Event) []byte {
 	dst = append(dst, `,"type":`...)
 	dst = canonjson.Quote(dst, ev.Type)
 	return append(dst, '}')
+}
+
+// appendAccountData appends account data as a JSON array of events.
+func appendAccountData(dst []byte, data []store.AccountData) []byte {
+	dst = append(dst, '[')
+	for i, d := range data {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"content":`...)
+		dst = append(dst, d.Content...)
+		dst = append(dst, `,"type":`...)
+		dst = canonjson.Quote(dst, d.Type)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+// appendTyping appends an m.typing event (client-server-api/#mtyping).
+func appendTyping(dst []byte, users []string) []byte {
+	dst = append(dst, `{"content":{"user_ids":`...)
+	dst = appendStrings(dst, users)
+	return append(dst, `},"type":"m.typing"}`...)
+}
+
+// hidden reports whether ev is nothing for somebody who ignores its sender.
+// State still counts: rooms would look broken without.
+func hidden(ignored map[string]bool, ev *room.Event) bool {
+	return ev.StateKey == nil && ignored[ev.Sender]
 }

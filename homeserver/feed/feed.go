@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hearth/base/db"
@@ -40,6 +41,10 @@ type Feed struct {
 
 	mu    sync.Mutex
 	users map[string]*user
+
+	slides slideConns
+	facts  factCache
+	bumps  bumpCache
 }
 
 // maxUsers bounds the users whose rooms are kept in memory. Those who have not
@@ -50,6 +55,7 @@ const maxUsers = 20_000
 func New(c Config) *Feed {
 	f := &Feed{Config: c, users: map[string]*user{}, quit: make(chan struct{})}
 	c.Rooms.Observe(f.observe)
+	c.Rooms.Observe(f.bumps.observe)
 	c.Rooms.OnForget(f.forget)
 	return f
 }
@@ -77,12 +83,15 @@ type user struct {
 	ready bool
 	rooms map[int64]*userRoom
 	sent  map[string]*sentMembers // by device
+
+	own atomic.Pointer[ownData]
 }
 
 // userRoom is a user's relation to a room.
 type userRoom struct {
 	store.Member
 	head *room.Head
+	by   atomic.Pointer[cause] // who made it so, once that was asked for
 }
 
 // user returns the live user, reading the memberships the first time.

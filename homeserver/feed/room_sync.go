@@ -168,11 +168,7 @@ func (b *syncBuild) quiet(r *room.Room, isNew bool, upto int64, n *roomNews) err
 }
 
 func (b *syncBuild) timelineWants(ev *room.Event) bool {
-	// State of ignored users still counts: rooms would look broken without.
-	if b.ignored[ev.Sender] && ev.StateKey == nil {
-		return false
-	}
-	return matches(b.req.Filter.Room.Timeline, ev)
+	return !hidden(b.ignored, ev) && matches(b.req.Filter.Room.Timeline, ev)
 }
 
 func (b *syncBuild) timeline(r *room.Room, viewer *room.Viewer, n roomNews) error {

@@ -166,18 +166,9 @@ func (b *syncBuild) accountData() error {
 func isEmpty(content []byte) bool { return string(content) == "{}" }
 
 func (b *syncBuild) appendData(data []store.AccountData) {
-	b.out = append(b.out, `{"events":[`...)
-	for i, d := range data {
-		if i > 0 {
-			b.out = append(b.out, ',')
-		}
-		b.out = append(b.out, `{"content":`...)
-		b.out = append(b.out, d.Content...)
-		b.out = append(b.out, `,"type":`...)
-		b.out = canonjson.Quote(b.out, d.Type)
-		b.out = append(b.out, '}')
-	}
-	b.out = append(b.out, `]}`...)
+	b.out = append(b.out, `{"events":`...)
+	b.out = appendAccountData(b.out, data)
+	b.out = append(b.out, '}')
 }
 
 // rooms writes the rooms of which there is something to tell, by the user's
@@ -327,9 +318,7 @@ func (b *syncBuild) ephemeral(r *room.Room) error {
 		users, changed := b.f.Typing.Since(r.NID, live)
 		if changed && (b.since != nil || len(users) > 0) {
 			n++
-			b.out = append(b.out, `{"content":{"user_ids":`...)
-			b.out = appendStrings(b.out, users)
-			b.out = append(b.out, `},"type":"m.typing"}`...)
+			b.out = appendTyping(b.out, users)
 		}
 	}
 	if b.f.Receipts != nil && filter.MatchType("m.receipt") && b.f.Receipts.LastPos(r.NID) > b.after() {
@@ -405,4 +394,3 @@ func (b *syncBuild) summary(r *room.Room) error {
 	b.out = append(b.out, '}')
 	return nil
 }
-

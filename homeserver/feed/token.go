@@ -44,8 +44,11 @@ func ParseToken(s string) (Token, error) {
 func PlaceToken(ord int64) string { return "t" + strconv.FormatInt(ord, 10) }
 
 // ParsePlace reads a token of a place in a timeline; a token of /sync is one
-// too.
+// too, and so is a position of sliding sync, which ends in one.
 func ParsePlace(s string) (int64, error) {
+	if _, rest, ok := strings.Cut(s, "/"); ok {
+		s = rest
+	}
 	if rest, ok := strings.CutPrefix(s, "t"); ok {
 		if n, err := strconv.ParseInt(rest, 10, 64); err == nil {
 			return n, nil

@@ -1,0 +1,44 @@
+package clientapi
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/feed"
+	"hearth/homeserver/presence"
+	"hearth/matrix/mxerr"
+)
+
+// SlidingSync is the flag in /versions by which clients find the route below.
+const SlidingSync = "org.matrix.simplified_msc3575"
+
+func (a *Sync) slidingSyncRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "POST /_matrix/client/unstable/" + SlidingSync + "/sync",
+		In:      httpx.Root,
+		Auth:    httpx.Guest,
+		Handler: httpx.JSON(a.slidingSync),
+	}}
+}
+
+// slidingSync: MSC4186. The unstable endpoint takes some parameters from the
+// query, where the MSC has them in the body; either will do.
+func (a *Sync) slidingSync(ctx context.Context, r *http.Request, req feed.SlideRequest) (httpx.Raw, error) {
+	q := r.URL.Query()
+	who := httpx.Who(ctx)
+	timeout, err := httpx.IntQuery(r, "timeout", int(min(max(req.Timeout, -1), 1<<31)), 1<<31)
+	if err != nil {
+		return nil, err
+	}
+	req.User, req.Device, req.Timeout = who.User, who.Device, int64(timeout)
+	req.Pos = cmp.Or(q.Get("pos"), req.Pos)
+	state := cmp.Or(q.Get("set_presence"), req.SetPresence)
+	if !slices.Contains([]string{"", presence.Online, presence.Unavailable, presence.Offline}, state) {
+		return nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
+	}
+	defer a.Presence.Syncing(ctx, who.User, state)()
+	return a.Feed.Slide(ctx, req)
+}
