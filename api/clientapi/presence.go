@@ -47,10 +47,11 @@ func (p *Personal) setPresence(ctx context.Context, r *http.Request, req setPres
 }
 
 // getPresence: client-server-api/#get_matrixclientv3presenceuseridstatus
-func (p *Personal) getPresence(ctx context.Context, r *http.Request, _ httpx.None) (presence.Event, error) {
+func (p *Personal) getPresence(ctx context.Context, r *http.Request, _ httpx.None) (presence.Content, error) {
 	id := r.PathValue("userId")
 	if !utf8.ValidString(id) {
-		return presence.Event{}, mxerr.New(mxerr.InvalidParam, "A user id is UTF-8")
+		return presence.Content{}, mxerr.New(mxerr.InvalidParam, "A user id is UTF-8")
 	}
-	return p.Presence.Get(ctx, httpx.Who(ctx).User, id)
+	ev, err := p.Presence.Get(ctx, httpx.Who(ctx).User, id)
+	return ev.Content(), err
 }

@@ -76,7 +76,7 @@ func (h *house) sees(viewer, user, want string) {
 		h.Errorf("%s asks for %s: %v", viewer, user, err)
 		return
 	}
-	if got, _ := json.Marshal(ev); string(got) != want {
+	if got, _ := json.Marshal(ev.Content()); string(got) != want {
 		h.Errorf("%s is %s, want %s", user, got, want)
 	}
 }
@@ -144,6 +144,11 @@ func TestStatus(t *testing.T) {
 		h.set(alice, "online", "at home")
 		h.sees(alice, alice, `{"presence":"online","status_msg":"at home","last_active_ago":0,"currently_active":true}`)
 		live := h.news(0, alice+" online")
+		raw, err := json.Marshal(h.presence.Since(0, func(string) bool { return true }))
+		if want := `[{"content":{"presence":"online","status_msg":"at home","last_active_ago":0,"currently_active":true},` +
+			`"sender":"@alice:test","type":"m.presence"}]`; err != nil || string(raw) != want {
+			h.Errorf("in /sync it is %s, want %s", raw, want)
+		}
 		h.set(alice, "online", "at home")
 		live = h.news(live)
 		h.set(alice, "unavailable", "asleep")

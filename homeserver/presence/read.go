@@ -112,18 +112,18 @@ func (u *user) event(now time.Time) Event {
 	return ev
 }
 
-// content is the JSON of m.presence (client-server-api/#mpresence).
-type content struct {
+// Content is what an m.presence event says, and what GET
+// /presence/{userId}/status answers (client-server-api/#mpresence).
+type Content struct {
 	Presence        string  `json:"presence"`
 	StatusMsg       *string `json:"status_msg,omitempty"`
 	LastActiveAgo   *int64  `json:"last_active_ago,omitempty"` // ms
 	CurrentlyActive *bool   `json:"currently_active,omitempty"`
 }
 
-// MarshalJSON is the content of the m.presence event, and what
-// GET /presence/{userId}/status answers.
-func (ev Event) MarshalJSON() ([]byte, error) {
-	c := content{Presence: ev.State, StatusMsg: ev.Status}
+// Content is ev without saying whose it is.
+func (ev Event) Content() Content {
+	c := Content{Presence: ev.State, StatusMsg: ev.Status}
 	if ev.LastActiveAgo >= 0 {
 		ago := ev.LastActiveAgo.Milliseconds()
 		c.LastActiveAgo = &ago
@@ -131,5 +131,14 @@ func (ev Event) MarshalJSON() ([]byte, error) {
 	if ev.State == Online {
 		c.CurrentlyActive = &ev.CurrentlyActive
 	}
-	return json.Marshal(c)
+	return c
+}
+
+// MarshalJSON is ev as it is in /sync.
+func (ev Event) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Content Content `json:"content"`
+		Sender  string  `json:"sender"`
+		Type    string  `json:"type"`
+	}{ev.Content(), ev.User, "m.presence"})
 }
