@@ -102,7 +102,7 @@ async function callOver(via, room, alice, bob) {
     await Promise.all([alice, bob].map((p) => p.choosePath({ via, wrongPassword: false })));
     await alice.place(room);
     const enough = (m) => m.videoFrames >= 40 && m.audioSamples >= 48_000 && m.audioEnergy > 0;
-    const sides = await poll(30, () => Promise.all([alice.media(), bob.media()]), (sides) => sides.every(enough));
+    const sides = await poll(60, () => Promise.all([alice.media(), bob.media()]), (sides) => sides.every(enough));
     if (HEARTH_SCREENSHOT && via === "udp") {
         await mkdir(dirname(HEARTH_SCREENSHOT), { recursive: true });
         await bob.page.screenshot({ path: HEARTH_SCREENSHOT });

@@ -80,7 +80,7 @@ func paths(r httpx.Route) (all []attack) {
 		"roomId":        {"!unknown:example.test", "!foreign:elsewhere.test", "no room", "!" + strings.Repeat("x", 300), "!\x00:example.test", "!\xff:example.test"},
 		"roomIdOrAlias": {"!unknown:example.test", "#unknown:example.test", "#foreign:elsewhere.test", "neither", ""},
 		"roomAlias":     {"#unknown:example.test", "#foreign:elsewhere.test", "no alias", "#" + strings.Repeat("x", 300)},
-		"userId":        {"@unknown:example.test", "@foreign:elsewhere.test", "@mallory:example.test", "no user", "@\x00:example.test"},
+		"userId":        {"@unknown:example.test", "@foreign:elsewhere.test", "@carol:example.test", "no user", "@\x00:example.test"},
 		"eventId":       {"$unknown", "no event", "$\xff", strings.Repeat("$", 300)},
 	}
 	const other = "other"

@@ -131,12 +131,17 @@ func (v *victim) askOnce(ctx context.Context, route httpx.Route, a attack) (answ
 		return answer{}, err
 	}
 	var refusal struct {
-		Code string `json:"errcode"`
-		Text string `json:"error"`
+		Code  string          `json:"errcode"`
+		Text  string          `json:"error"`
+		Flows json.RawMessage `json:"flows"`
 	}
 	got := answer{status: res.StatusCode, body: body}
-	if json.Unmarshal(body, &refusal) == nil && refusal.Text != "" {
+	switch {
+	case json.Unmarshal(body, &refusal) != nil:
+	case refusal.Text != "":
 		got.code = refusal.Code
+	case res.StatusCode == http.StatusUnauthorized && refusal.Flows != nil:
+		got.code = "authenticate first"
 	}
 	return got, nil
 }
