@@ -78,7 +78,7 @@ func (e *Engine) finishDeactivations(ctx context.Context) {
 		users, err = store.PartingUsers(tx)
 		return err
 	})
-	if err != nil {
+	if err != nil && ctx.Err() == nil { // else stopped, and read at the next start
 		e.Log.Error("unfinished deactivations could not be read", "err", err)
 	}
 	for _, u := range users {
