@@ -17,6 +17,7 @@ func (p *Personal) accountDataRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "PUT " + own,
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: rawBody(p.setAccountData),
 		Spec:    "setAccountData",
 	}, {
@@ -28,10 +29,12 @@ func (p *Personal) accountDataRoutes() []httpx.Route {
 		Pattern: "DELETE " + own,
 		Also:    []string{unstable + own},
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: httpx.JSON(p.deleteAccountData),
 	}, {
 		Pattern: "PUT " + ofRoom,
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: rawBody(p.setAccountData),
 		Spec:    "setAccountDataPerRoom",
 	}, {
@@ -43,6 +46,7 @@ func (p *Personal) accountDataRoutes() []httpx.Route {
 		Pattern: "DELETE " + ofRoom,
 		Also:    []string{unstable + ofRoom},
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: httpx.JSON(p.deleteAccountData),
 	}}
 }

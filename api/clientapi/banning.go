@@ -11,11 +11,13 @@ func (a *Rooms) banningRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "POST /rooms/{roomId}/ban",
 		Auth:    httpx.User,
+		Limit:   "send",
 		Handler: httpx.JSON(a.ban),
 		Spec:    "ban",
 	}, {
 		Pattern: "POST /rooms/{roomId}/unban",
 		Auth:    httpx.User,
+		Limit:   "send",
 		Handler: httpx.JSON(a.unban),
 		Spec:    "unban",
 	}}

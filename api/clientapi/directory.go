@@ -16,9 +16,9 @@ import (
 
 func (a *Rooms) directoryRoutes() []httpx.Route {
 	return []httpx.Route{
-		{Pattern: "PUT /directory/room/{roomAlias}", Auth: httpx.User, Handler: httpx.JSON(a.setRoomAlias), Spec: "setRoomAlias"},
+		{Pattern: "PUT /directory/room/{roomAlias}", Auth: httpx.User, Limit: "directory", Handler: httpx.JSON(a.setRoomAlias), Spec: "setRoomAlias"},
 		{Pattern: "GET /directory/room/{roomAlias}", Auth: httpx.Anyone, Handler: httpx.JSON(a.getRoomIDByAlias), Spec: "getRoomIdByAlias"},
-		{Pattern: "DELETE /directory/room/{roomAlias}", Auth: httpx.User, Handler: httpx.JSON(a.deleteRoomAlias), Spec: "deleteRoomAlias"},
+		{Pattern: "DELETE /directory/room/{roomAlias}", Auth: httpx.User, Limit: "directory", Handler: httpx.JSON(a.deleteRoomAlias), Spec: "deleteRoomAlias"},
 		{
 			Pattern: "GET /rooms/{roomId}/aliases", Auth: httpx.User, Handler: httpx.JSON(a.getLocalAliases), Spec: "getLocalAliases",
 			Also: []string{"GET /_matrix/client/unstable/org.matrix.msc2432/rooms/{roomId}/aliases"},

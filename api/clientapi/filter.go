@@ -12,6 +12,7 @@ func (p *Personal) filterRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "POST /user/{userId}/filter",
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: rawBody(p.defineFilter),
 		Spec:    "defineFilter",
 	}, {

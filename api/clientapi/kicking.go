@@ -11,6 +11,7 @@ func (a *Rooms) kickingRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "POST /rooms/{roomId}/kick",
 		Auth:    httpx.User,
+		Limit:   "send",
 		Handler: httpx.JSON(a.kick),
 		Spec:    "kick",
 	}}

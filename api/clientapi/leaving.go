@@ -12,11 +12,13 @@ func (a *Rooms) leavingRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "POST /rooms/{roomId}/leave",
 		Auth:    httpx.Guest,
+		Limit:   "send",
 		Handler: httpx.JSON(a.leaveRoom),
 		Spec:    "leaveRoom",
 	}, {
 		Pattern: "POST /rooms/{roomId}/forget",
 		Auth:    httpx.User,
+		Limit:   "send",
 		Handler: httpx.JSON(a.forgetRoom),
 		Spec:    "forgetRoom",
 	}}

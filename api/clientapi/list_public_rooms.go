@@ -13,7 +13,7 @@ import (
 func (a *Rooms) listPublicRoomsRoutes() []httpx.Route {
 	return []httpx.Route{
 		{Pattern: "GET /directory/list/room/{roomId}", Auth: httpx.Anyone, Handler: httpx.JSON(a.getRoomVisibilityOnDirectory), Spec: "getRoomVisibilityOnDirectory"},
-		{Pattern: "PUT /directory/list/room/{roomId}", Auth: httpx.User, Handler: httpx.JSON(a.setRoomVisibilityOnDirectory), Spec: "setRoomVisibilityOnDirectory"},
+		{Pattern: "PUT /directory/list/room/{roomId}", Auth: httpx.User, Limit: "directory", Handler: httpx.JSON(a.setRoomVisibilityOnDirectory), Spec: "setRoomVisibilityOnDirectory"},
 		{Pattern: "GET /publicRooms", Auth: httpx.Anyone, Handler: httpx.JSON(a.getPublicRooms), Spec: "getPublicRooms"},
 		{Pattern: "POST /publicRooms", Auth: httpx.Guest, Handler: httpx.JSON(a.queryPublicRooms), Spec: "queryPublicRooms"},
 	}

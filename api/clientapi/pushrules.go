@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"hearth/api/httpx"
@@ -30,6 +31,9 @@ func (p *Personal) pushrulesRoutes() []httpx.Route {
 	}
 	for i := range routes {
 		routes[i].Auth = httpx.User
+		if !strings.HasPrefix(routes[i].Pattern, "GET ") {
+			routes[i].Limit = "personal"
+		}
 	}
 	return routes
 }

@@ -18,11 +18,13 @@ func (p *Personal) tagsRoutes() []httpx.Route {
 	}, {
 		Pattern: "PUT /user/{userId}/rooms/{roomId}/tags/{tag}",
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: rawBody(p.setRoomTag),
 		Spec:    "setRoomTag",
 	}, {
 		Pattern: "DELETE /user/{userId}/rooms/{roomId}/tags/{tag}",
 		Auth:    httpx.User,
+		Limit:   "personal",
 		Handler: httpx.JSON(p.deleteRoomTag),
 		Spec:    "deleteRoomTag",
 	}}

@@ -30,5 +30,9 @@ func Default() map[string]Rate {
 		"receipts":  {Every: 50 * time.Millisecond, Burst: 200},
 		"presence":  {Every: time.Second, Burst: 20},
 		"directory": {Every: 200 * time.Millisecond, Burst: 50},
+
+		// Account data, tags, filters and push rules. A client may bring all of
+		// them along when it is new.
+		"personal": {Every: 100 * time.Millisecond, Burst: 200},
 	}
 }

@@ -1,0 +1,132 @@
+package server_test
+
+import (
+	_ "embed"
+	"regexp"
+	"strings"
+	"testing"
+
+	"hearth/api/httpx"
+	"hearth/base/limit"
+)
+
+//go:embed testdata/operations.tsv
+var operationsTSV string
+
+// operation is one line of the specification's list of endpoints.
+type operation struct{ method, path, id, file string }
+
+func operations(t *testing.T) (all []operation) {
+	t.Helper()
+	for i, line := range strings.Split(strings.TrimSpace(operationsTSV), "\n") {
+		f := strings.Split(line, "\t")
+		if len(f) != 4 {
+			t.Fatalf("operations.tsv:%d: %d columns, want 4", i+1, len(f))
+		}
+		if i > 0 { // the head of the table
+			all = append(all, operation{f[0], f[1], f[2], f[3]})
+		}
+	}
+	return all
+}
+
+// later lists the files of the specification that Hearth does not serve yet,
+// with what they wait for. A file that is complete must go from here.
+var later = map[string]string{
+	"administrative_contact.yaml":    "mail addresses and phone numbers; the empty list of them is served",
+	"admin.yaml":                     "user administration of the specification; operators have the admin API",
+	"appservice_ping.yaml":           "application services",
+	"appservice_room_directory.yaml": "application services",
+	"authed-content-repo.yaml":       "media",
+	"content-repo.yaml":              "media",
+	"cross_signing.yaml":             "end-to-end encryption",
+	"key_backup.yaml":                "end-to-end encryption",
+	"keys.yaml":                      "end-to-end encryption",
+	"to_device.yaml":                 "end-to-end encryption",
+	"login_token.yaml":               "single sign-on",
+	"oauth_server_metadata.yaml":     "single sign-on",
+	"openid.yaml":                    "single sign-on",
+	"sso_login_redirect.yaml":        "single sign-on",
+	"mutual_rooms.yaml":              "search",
+	"search.yaml":                    "search",
+	"users.yaml":                     "search",
+	"notifications.yaml":             "push to devices that are asleep",
+	"pusher.yaml":                    "push to devices that are asleep",
+	"policy_server.yaml":             "federation",
+	"relations.yaml":                 "threads",
+	"threads_list.yaml":              "threads",
+	"report_content.yaml":            "moderation",
+	"support.yaml":                   "moderation",
+	"room_event_by_timestamp.yaml":   "history by date",
+	"room_summary.yaml":              "spaces",
+	"space_hierarchy.yaml":           "spaces",
+	"third_party_lookup.yaml":        "bridges",
+}
+
+var wildcard = regexp.MustCompile(`\{[^}]*\}`)
+
+// shape is a pattern without the names of its wildcards. The specification
+// tells two operations on one path apart by a space at the end.
+func shape(pattern string) string {
+	return wildcard.ReplaceAllString(strings.TrimSuffix(strings.TrimSpace(pattern), "{$}"), "{}")
+}
+
+// TestEveryOperationHasARoute holds the route table against the specification:
+// what is not listed as later is served, under v3 also by its old name r0.
+func TestEveryOperationHasARoute(t *testing.T) {
+	h := newHouse(t, "", nil)
+	served := map[string]bool{}
+	for _, route := range h.server.Routes() {
+		for _, pattern := range route.Patterns() {
+			served[shape(pattern)] = true
+		}
+	}
+	has := func(method, path string) bool { return served[shape(method+" "+path)] }
+	incomplete := map[string]bool{}
+	for _, op := range operations(t) {
+		missing := ""
+		if !has(op.method, op.path) {
+			missing = op.path
+		} else if old := strings.Replace(op.path, "/client/v3/", "/client/r0/", 1); !has(op.method, old) {
+			missing = old
+		}
+		if missing == "" {
+			continue
+		}
+		incomplete[op.file] = true
+		if later[op.file] == "" {
+			t.Errorf("%s (%s): no route for %s %s", op.id, op.file, op.method, missing)
+		}
+	}
+	for file := range later {
+		if !incomplete[file] {
+			t.Errorf("%s is complete and still listed as later", file)
+		}
+	}
+}
+
+// TestEveryLimitHasARate: a route that names a limit nobody has set would not
+// be limited at all.
+func TestEveryLimitHasARate(t *testing.T) {
+	rates := limit.New(limit.Default())
+	for _, route := range newHouse(t, "", nil).server.Routes() {
+		if route.Limit != "" && !rates.Has(route.Limit) {
+			t.Errorf("%s: there is no rate for %q", route.Pattern, route.Limit)
+		}
+	}
+}
+
+// TestNobodyFloods: whatever changes something is limited.
+func TestNobodyFloods(t *testing.T) {
+	free := map[string]string{
+		"POST /logout":      "once per token",
+		"POST /logout/all":  "once per token",
+		"POST /publicRooms": "only reads",
+	}
+	for _, route := range newHouse(t, "", nil).server.Routes() {
+		changes := !strings.HasPrefix(route.Pattern, "GET ") && !strings.HasSuffix(route.Pattern, "/sync")
+		if changes && route.Auth != httpx.Admin && route.Limit == "" && free[route.Pattern] == "" {
+			t.Errorf("%s is not limited", route.Pattern)
+		}
+	}
+}
