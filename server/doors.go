@@ -10,7 +10,10 @@ import (
 
 // buildDoors makes the router with every door.
 func (s *Server) buildDoors() {
-	accounts := &clientapi.Accounts{Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests}
+	accounts := &clientapi.Accounts{
+		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests,
+		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222"},
+	}
 	if s.turn != nil {
 		accounts.TURN = relay{s.turn, s.turnHost()}
 	}
