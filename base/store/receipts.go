@@ -58,3 +58,8 @@ func ReceiptsOf(tx *db.Tx, user string, room int64) ([]Receipt, error) {
 	return db.All(tx, (*Receipt).columns, `
 		SELECT `+receiptColumns+` FROM receipts WHERE usr = $1 AND room = $2 ORDER BY pos`, user, room)
 }
+
+// ReceiptsOfUser returns a user's own receipts in all rooms.
+func ReceiptsOfUser(tx *db.Tx, user string) ([]Receipt, error) {
+	return db.All(tx, (*Receipt).columns, `SELECT `+receiptColumns+` FROM receipts WHERE usr = $1 ORDER BY pos`, user)
+}

@@ -44,6 +44,11 @@ func UnreadOf(tx *db.Tx, user string, room int64) ([]Unread, error) {
 	return db.All(tx, (*Unread).columns, `SELECT `+unreadColumns+` FROM unread WHERE usr = $1 AND room = $2`, user, room)
 }
 
+// UnreadOfUser returns the counts of a user in all rooms.
+func UnreadOfUser(tx *db.Tx, user string) ([]Unread, error) {
+	return db.All(tx, (*Unread).columns, `SELECT `+unreadColumns+` FROM unread WHERE usr = $1`, user)
+}
+
 // PlaceBack returns the place in a room's timeline that n events follow up to
 // the place upto; math.MinInt64 if there are not so many.
 func PlaceBack(tx *db.Tx, room, upto, n int64) (int64, error) {

@@ -5,7 +5,6 @@ import (
 
 	"hearth/base/db"
 	"hearth/base/store"
-	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/matrix/pushrule"
 )
@@ -158,52 +157,6 @@ func (c *Counter) countMembership(ctx context.Context, r *room.Room, t *tally, e
 		}
 	}
 	t.clear(only)
-	return nil
-}
-
-// load reads what is stored of a tally: the last saved counts, which are then
-// corrected by newer receipts; or without any, where to begin.
-func (c *Counter) load(ctx context.Context, r *room.Room, t *tally) error {
-	var rows []store.Unread
-	var receipts []store.Receipt
-	err := c.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		if rows, err = store.UnreadOf(tx, t.user, t.room); err != nil {
-			return err
-		}
-		receipts, err = store.ReceiptsOf(tx, t.user, t.room)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	t.counts, t.shared, t.evaluated = Counts{}, false, 0
-	t.upto, t.seen, t.readAll, t.readIn = 0, 0, 0, nil
-	for _, u := range rows {
-		n := Counts{Notify: int(u.Notify), Highlight: int(u.Highlight)}
-		if u.Thread == receipt.Main {
-			t.counts.Notify, t.counts.Highlight = n.Notify, n.Highlight
-			t.upto, t.seen = u.Upto, u.Seen
-		} else {
-			t.own()[u.Thread] = n
-		}
-	}
-	for _, rc := range receipts { // oldest position first
-		if len(rows) == 0 || rc.Pos <= t.seen {
-			t.read(rc)
-			t.seen = max(t.seen, rc.Pos)
-		}
-	}
-	if len(rows) == 0 {
-		if t.upto, err = c.start(ctx, r, t); err != nil {
-			return err
-		}
-	}
-	t.loaded = true
-	for _, rc := range receipts {
-		if err := c.apply(ctx, r, t, rc); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -83,8 +83,9 @@ type tally struct {
 
 	mu        sync.Mutex // held while counting, which may read the store
 	loaded    bool
-	upto      int64 // place in the timeline up to which events are counted
-	seen      int64 // position up to which receipts are considered
+	preloaded *stored // what load will find; nil if it must look itself
+	upto      int64   // place in the timeline up to which events are counted
+	seen      int64   // position up to which receipts are considered
 	counts    Counts
 	shared    bool // counts.Threads has been handed out
 	readAll   int64
@@ -129,6 +130,9 @@ func (c *Counter) Counts(ctx context.Context, r *room.Room, user string, upto in
 // bringUp considers new receipts and events. t.mu is held.
 func (c *Counter) bringUp(ctx context.Context, r *room.Room, t *tally, upto int64) error {
 	news, missed := c.takeNews(t)
+	if missed {
+		t.preloaded = nil // it lacks them too
+	}
 	if !t.loaded || missed {
 		if err := c.load(ctx, r, t); err != nil {
 			return err

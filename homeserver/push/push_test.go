@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -339,6 +340,56 @@ func TestRedactedEventsDoNotCount(t *testing.T) {
 		id := h.say(alice, "oops")
 		_, err := h.rooms.Send(h.Context(), h.room.ID, room.Draft{Sender: alice, Type: "m.room.redaction", Redacts: id, Content: json.RawMessage(`{}`)})
 		h.must(err)
+		h.counts("0/0")
+	})
+}
+
+// Members read and write while their clients ask: in the end the counts are
+// those of somebody who looks only then.
+func TestAllAtOnce(t *testing.T) {
+	each(t, func(h *house) {
+		root := h.say(alice, "root")
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for range 30 {
+					if _, err := h.push.Counts(h.Context(), h.room, bob, h.hub.Pos()); err != nil {
+						h.Error(err)
+					}
+				}
+			})
+		}
+		for i := range 20 {
+			id := h.say(carol, fmt.Sprint(i))
+			in := h.inThread(alice, root)
+			if i%4 == 0 {
+				h.read(bob, receipt.Read, "main", id)
+			}
+			if i%7 == 0 {
+				h.read(bob, receipt.Private, root, in)
+			}
+		}
+		wg.Wait()
+		h.counts("3/0 5/0", root)
+		h.start()
+		h.counts("3/0 5/0", root)
+	})
+}
+
+func TestPreload(t *testing.T) {
+	each(t, func(h *house) {
+		one := h.say(alice, "one")
+		h.say(alice, "two")
+		h.read(bob, receipt.Read, "", one)
+		h.counts("1/0")
+		h.start()
+		h.must(h.push.Preload(h.Context(), bob, []int64{h.room.NID, 999}))
+		three := h.say(alice, "three")
+		h.counts("2/0")
+		h.must(h.push.Preload(h.Context(), bob, []int64{h.room.NID}))
+		h.start()
+		h.must(h.push.Preload(h.Context(), bob, []int64{h.room.NID}))
+		h.read(bob, receipt.Read, "", three) // after the look into the store
 		h.counts("0/0")
 	})
 }

@@ -73,7 +73,11 @@ func (h *house) send(content string) string {
 
 func (h *house) reply(rel, to string) string {
 	h.Helper()
-	return h.send(fmt.Sprintf(`{"m.relates_to":{"rel_type":%q,"event_id":%q}}`, rel, to))
+	content, err := json.Marshal(map[string]any{"m.relates_to": map[string]string{"rel_type": rel, "event_id": to}})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return h.send(string(content))
 }
 
 func (h *house) read(user, kind, thread, event string) {
@@ -188,6 +192,8 @@ func TestThreads(t *testing.T) {
 			{"a reaction to the root in the thread", onRoot, root, false},
 			{"an event that is no root", inside, reaction, false},
 			{"nonsense", inside, "nonsense", false},
+			{"a root that is no event id", h.reply("m.thread", "a\x00b"), receipt.Main, true},
+			{"a root that nobody knows", h.reply("m.thread", "$unknown"), "$unknown", true},
 		} {
 			err := h.receipts.Set(h.Context(), h.room, bob, receipt.Read, tc.thread, tc.event)
 			if tc.ok && err != nil || !tc.ok && mxerr.From(err).Code != mxerr.InvalidParam {

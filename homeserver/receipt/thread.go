@@ -6,6 +6,7 @@ import (
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
 )
 
 // maxHops is how many relations are followed to find an event's thread
@@ -41,8 +42,9 @@ func (e *Engine) ThreadOf(ctx context.Context, r *room.Room, ev *room.Event) (st
 	return Main, nil
 }
 
-// relation is what an event says it relates to, "" for nothing. State events
-// are in no thread whatever they say, and redactions follow their target.
+// relation is what an event says it relates to, "" for nothing that could be an
+// event. State events are in no thread whatever they say, and redactions follow
+// their target.
 func relation(ev *room.Event) (kind, target string) {
 	if ev.StateKey != nil {
 		return "", ""
@@ -56,5 +58,8 @@ func relation(ev *room.Event) (kind, target string) {
 	}
 	kind, _ = canonjson.GetString(raw, "rel_type")
 	target, _ = canonjson.GetString(raw, "event_id")
+	if _, err := mxid.ParseEventID(target); err != nil {
+		return "", ""
+	}
 	return kind, target
 }
