@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -442,6 +443,54 @@ func TestStopLeavesNothingBehind(t *testing.T) {
 		t.Errorf("quota left: %+v", s.quota.users)
 	}
 	waitFor(t, func() bool { return goroutines() <= before })
+}
+
+func TestStopInTheMiddleOfEverything(t *testing.T) {
+	s := serve(t, func(c *Config) { c.UnauthRate = -1 })
+	var users []*user
+	for i := range 24 {
+		u := dial(t, s, []string{"udp", "tcp", "tls"}[i%3]).mustAllocate()
+		u.bind(0x4000, users0(users, u).relay)
+		users = append(users, u)
+	}
+	stop := make(chan struct{})
+	var busy sync.WaitGroup
+	for _, u := range users {
+		busy.Go(func() {
+			packet := []byte("\x40\x00\x00\x04ring")
+			fresh := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest)).Raw
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				_, err := u.conn.Write([][]byte{packet, fresh}[i%2])
+				if err != nil && u.stream {
+					return
+				}
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := s.Stop(ctx)
+	close(stop)
+	busy.Wait()
+	if err != nil {
+		t.Error(err)
+	}
+	if st := s.Stats(); len(s.Sessions()) != 0 || st.Ended != st.Allocations {
+		t.Errorf("sessions %v, %+v", s.Sessions(), st)
+	}
+}
+
+// users0 is the first user, or u if there is none yet.
+func users0(users []*user, u *user) *user {
+	if len(users) > 0 {
+		return users[0]
+	}
+	return u
 }
 
 func TestStartNamesTheListenerThatFails(t *testing.T) {
