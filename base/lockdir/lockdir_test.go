@@ -158,6 +158,19 @@ func listenOn(network, addr string) error {
 	return err
 }
 
+// A relay opens sockets of its own; its error still says who has the port.
+func TestPortOfAnotherPackage(t *testing.T) {
+	_, addr := otherProcess(t, "udp", "127.0.0.1:0")
+	_, err := net.ListenPacket("udp4", addr)
+	got := Explain(fmt.Errorf("relay: %w", err), "[turn]").Error()
+	if !strings.HasPrefix(got, "[turn]: UDP port ") || !strings.Contains(got, " of 127.0.0.1 is taken by lockdir") {
+		t.Errorf("got %q", got)
+	}
+	if other := errors.New("no socket in it"); Explain(other, "[turn]") != other {
+		t.Error("another error was changed")
+	}
+}
+
 func TestFreePort(t *testing.T) {
 	if name, pid, ok := Holder("tcp", "127.0.0.1:1"); ok {
 		t.Errorf("port 1 is held by %s %d", name, pid)

@@ -38,6 +38,17 @@ func ListenError(err error, network, addr, key string) error {
 	return fmt.Errorf("%s: cannot listen on %s: %w", key, addr, err)
 }
 
+// Explain is ListenError for a listener that another package opened: network and
+// address come from the *net.OpError in err's chain. An err without one is
+// returned as it is.
+func Explain(err error, key string) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Addr == nil {
+		return err
+	}
+	return ListenError(err, strings.TrimRight(op.Net, "46"), op.Addr.String(), key)
+}
+
 func holderText(network, addr string) string {
 	name, pid, ok := Holder(network, addr)
 	if !ok {
