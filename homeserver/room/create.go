@@ -75,17 +75,30 @@ func (e *Engine) Create(ctx context.Context, creator string, req CreateRequest) 
 		return nil, err
 	}
 	id := ""
-	if !v.RoomIDIsCreate {
+	if v.RoomIDIsCreate {
+		drafts[0].Timestamp = e.createTime()
+	} else {
 		id = "!" + mxid.RandomString(18) + ":" + string(e.Server)
 	}
 	return e.createFrom(ctx, v, id, drafts, createOptions{listed: req.Visibility == "public", alias: req.alias(e.Server), creator: creator})
 }
 
+// createTime is the time of a new room, in milliseconds, different from that of
+// all other rooms: in version 12 two create events that are equal but for their
+// time would be the same room.
+func (e *Engine) createTime() int64 {
+	for {
+		last := e.lastCreate.Load()
+		t := max(now(), last+1)
+		if e.lastCreate.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
+
 type createOptions struct {
 	listed         bool
 	alias, creator string
-	// then adds more once the room's id is known.
-	then func(lk locked) ([]Draft, error)
 }
 
 // createFrom makes a room of its first events.

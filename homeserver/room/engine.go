@@ -45,6 +45,8 @@ type Engine struct {
 	packs  *packCache
 	events *eventCache
 
+	lastCreate atomic.Int64 // see createTime
+
 	observers []func(*Room, *Event)
 	onForget  []func(string, *Room)
 

@@ -240,3 +240,20 @@ func TestRestrictedJoin(t *testing.T) {
 		}
 	})
 }
+
+// Rooms made by one user at the same moment are different rooms.
+func TestManyRoomsAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, e *room.Engine) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 10 {
+					if _, err := e.Create(context.Background(), alice, room.CreateRequest{Name: "same"}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

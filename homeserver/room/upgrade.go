@@ -310,9 +310,10 @@ func levelsFor(e *Engine, old *view, user string, v *roomver.Version, req Upgrad
 		return c, nil
 	}
 	if old.room.Version.PrivilegedCreators {
-		// Those who were above levels keep the highest one that is usual.
+		// Those who were above levels get one that reaches everything.
+		top := topLevel(c)
 		for _, u := range creatorsOf(old) {
-			users[u] = max(users[u], 100)
+			users[u] = max(users[u], top)
 		}
 	}
 	return c, nil

@@ -31,6 +31,23 @@ const maxLevel = 1<<53 - 1
 
 func levelJSON(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 
+// topLevel is the highest level that anything or anybody in c has, 100 at
+// least.
+func topLevel(c map[string]any) int64 {
+	top := int64(100)
+	for _, v := range c {
+		switch v := v.(type) {
+		case int64:
+			top = max(top, v)
+		case map[string]int64:
+			for _, n := range v {
+				top = max(top, n)
+			}
+		}
+	}
+	return top
+}
+
 func creatorsOf(v *view) []string {
 	create := v.event("m.room.create", "")
 	if create == nil {
