@@ -202,6 +202,41 @@ func TestWhoMaySee(t *testing.T) {
 	})
 }
 
+// Who meets whom changes as people come and go.
+func TestShares(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		h := newHouse(t, d, true)
+		shares := func(a, b string, want bool) {
+			t.Helper()
+			if got, err := h.presence.Shares(t.Context(), a, b); err != nil || got != want {
+				t.Errorf("%s and %s share a room: %v, %v", a, b, got, err)
+			}
+		}
+		shares(alice, bob, true)
+		shares(alice, carol, false)
+		shares(carol, carol, true)
+		if err := h.rooms.Join(t.Context(), carol, h.room.ID, room.JoinRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		shares(alice, carol, true)
+		shares(carol, bob, true)
+		if err := h.rooms.Leave(t.Context(), bob, h.room.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		shares(bob, alice, false)
+		shares(alice, bob, false)
+		other, err := h.rooms.Create(t.Context(), bob, room.CreateRequest{Preset: "public_chat"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shares(alice, bob, false)
+		if err := h.rooms.Join(t.Context(), alice, other.ID, room.JoinRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		shares(alice, bob, true)
+	})
+}
+
 func TestPresenceThatIsRefused(t *testing.T) {
 	h := newHouse(t, storetest.Open(t, dbtest.SQLite(t)), true)
 	long := string(make([]byte, 3000))

@@ -18,18 +18,12 @@ func (e *Engine) Get(ctx context.Context, viewer, id string) (Event, error) {
 	if !e.Config.Enabled {
 		return Event{User: id, State: Offline, LastActiveAgo: -1}, nil
 	}
-	if viewer != id {
-		shares := false
-		err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			shares, err = store.SharesRoom(tx, viewer, id)
-			return err
-		})
-		if err != nil {
-			return Event{}, err
-		}
-		if !shares {
-			return Event{}, mxerr.New(mxerr.Forbidden, "You are not allowed to see their presence")
-		}
+	shares, err := e.Shares(ctx, viewer, id)
+	if err != nil {
+		return Event{}, err
+	}
+	if !shares {
+		return Event{}, mxerr.New(mxerr.Forbidden, "You are not allowed to see their presence")
 	}
 	e.mu.Lock()
 	u := e.users[id]
@@ -63,8 +57,8 @@ func (e *Engine) load(ctx context.Context, id string) (*store.Presence, error) {
 
 // Since returns the presence of those of users that changed after the live
 // number (notify.Hub.Live; read that before Since), the earliest change first.
-// After 0 come those who are there. It knows nothing of who may see whom: users
-// says that.
+// After 0 come those who are there. It does not ask who may see whom: users says
+// that, most likely by Shares.
 func (e *Engine) Since(live int64, users func(id string) bool) []Event {
 	var changed []*user
 	e.mu.Lock()

@@ -89,17 +89,17 @@ func (e *Engine) wake(ctx context.Context) time.Duration {
 	people := int64(0)
 	for id := range changed {
 		e.Hub.WakeUser(id)
-		members, err := e.Rooms.RoomsOf(ctx, id)
+		rooms, err := e.lists.joined(ctx, id)
 		if err != nil {
 			if ctx.Err() == nil {
 				e.Log.WarnContext(ctx, "people were not told of a presence", "err", err)
 			}
 			continue
 		}
-		for _, m := range members {
-			if m.Membership == store.Join && !woken[m.Room] {
-				woken[m.Room] = true
-				people += e.wakeRoom(ctx, m.Room)
+		for _, nid := range rooms {
+			if !woken[nid] {
+				woken[nid] = true
+				people += e.wakeRoom(ctx, nid)
 			}
 		}
 	}
