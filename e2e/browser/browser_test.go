@@ -2,12 +2,15 @@ package browser
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
 
 	"hearth/e2e"
 )
@@ -51,7 +54,11 @@ func tell(t *testing.T, url, screenshot string) []step {
 		dir = t.TempDir()
 	}
 	screenshot = filepath.Join(dir, screenshot)
-	node := exec.CommandContext(t.Context(), "node", "run.mjs")
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	node := exec.CommandContext(ctx, "node", "run.mjs")
+	node.Cancel = func() error { return node.Process.Signal(syscall.SIGTERM) } // it closes the browser first
+	node.WaitDelay = 20 * time.Second
 	node.Env = append(os.Environ(), "HEARTH_URL="+url, "HEARTH_SCREENSHOT="+screenshot)
 	var lines, complaints bytes.Buffer
 	node.Stdout, node.Stderr = &lines, &complaints
