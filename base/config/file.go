@@ -160,7 +160,11 @@ func (r *reader) keyValue(prefix []string, e *unstable.Node) {
 	en := entry{key: strings.Join(path, "."), at: at, value: r.lookup(path), valueAt: r.valueAfter(e)}
 	if v := e.Value(); v.Kind == unstable.Array {
 		for it := v.Children(); it.Next(); {
-			en.items = append(en.items, r.at(it.Node().Raw.Offset))
+			at := en.valueAt // good enough for a list in a list, which has no range
+			if raw := it.Node().Raw; raw.Length > 0 {
+				at = r.at(raw.Offset)
+			}
+			en.items = append(en.items, at)
 		}
 	}
 	r.file.entries = append(r.file.entries, en)

@@ -51,6 +51,7 @@ func TestProblems(t *testing.T) {
 		{"star", name + "[listen]\nhttp = \"*:80\"", `F:3:8: listen.http: "*:80" has a star; write ":80" for every address of this machine`},
 		{"host name", name + "[listen]\nhttp = \"a.test:80\"", `F:3:8: listen.http: "a.test:80" listens on the name "a.test"; write an address of this machine, or ":80" for all of them`},
 		{"bad proxy, by its own column", name + "[listen]\ntrusted_proxies = [\"127.0.0.1\",\n  \"nginx\"]", `F:4:3: listen.trusted_proxies: "nginx" is not an address or network; write for example ["127.0.0.1", "10.0.0.0/8"]`},
+		{"list in a list", name + "[listen]\ntrusted_proxies = [[\"::1\"]]", `F:3:19: listen.trusted_proxies has an entry that is a list; write a list of strings, for example ["127.0.0.1", "10.0.0.0/8"]`},
 		{"sloppy network", name + "[listen]\ntrusted_proxies = [\"10.1.0.0/8\"]", `F:3:20: listen.trusted_proxies: "10.1.0.0/8" has bits behind the slash's 8; write "10.0.0.0/8"`},
 		{"proxy without a list", name + "[listen]\ntrusted_proxies = \"::1\"", `F:3:19: listen.trusted_proxies is a string; write a list, for example ["127.0.0.1", "10.0.0.0/8"]`},
 		{"external", name + "[network]\nexternal = \"me\"", `F:3:12: network.external: "me" is not an address; write "auto" or for example ["203.0.113.7", "2001:db8::7"]`},
@@ -125,4 +126,32 @@ func TestUnreadable(t *testing.T) {
 	if _, err := Load(locked); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Error(err)
 	}
+}
+
+// Whatever a file holds, there is one line about it or a configuration.
+func FuzzLoad(f *testing.F) {
+	f.Add(small)
+	f.Add(Example())
+	f.Add("server_name = \"a.test\"\nlisten = {http = \":80\", \"x y\".z = [[1]]}\n[[turn]]\nudp = 1979-05-27\n")
+	f.Add("a.'b\".c\".d = [ # x\n 1,\n]\n\"\" = 1.5\n[listen]\n")
+	path := filepath.Join(f.TempDir(), "h.toml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path)
+		if err != nil {
+			if ps, ok := errors.AsType[Problems](err); !ok || len(ps) == 0 || strings.Contains(err.Error(), "\n") {
+				t.Errorf("not one line: %q", err)
+			}
+			return
+		}
+		again := filepath.Join(filepath.Dir(path), "again.toml")
+		if err := os.WriteFile(again, []byte(c.TOML(false)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(again); err != nil {
+			t.Errorf("what config show prints cannot be read: %v\n%s", err, c.TOML(false))
+		}
+	})
 }
