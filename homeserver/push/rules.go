@@ -9,7 +9,7 @@ import (
 	"hearth/matrix/pushrule"
 )
 
-// maxRules bounds the users whose compiled rules are kept, of about 10 kB each.
+// maxRules bounds the users whose compiled rules are kept, of about 6 kB each.
 const maxRules = 2000
 
 // compiled is a user's push rules made ready.
