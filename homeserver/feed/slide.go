@@ -194,7 +194,7 @@ func (b *slide) rooms() error {
 		b.out = canonjson.Quote(b.out, r.ID)
 		b.out = append(b.out, ':')
 		w := &slideRoom{slide: b, r: r, m: m, old: known}
-		some, err := w.write(isKnown)
+		some, err := w.write()
 		if err != nil {
 			return err
 		}
@@ -233,11 +233,11 @@ func (b *slide) wanted(m *match, known *knownRoom) bool {
 	if m.Event != known.event || m.Membership != known.membership {
 		return true
 	}
-	if m.Membership == store.Invite || m.Membership == store.Knock {
-		return false
+	if known.root == 0 {
+		return false // of the room itself it is told nothing
 	}
 	rule := b.ask.ruleOf(m)
-	if rule.config.id != known.config.id || rule.limit > known.limit && known.from != fromStart {
+	if !known.config.covers(rule.config) || rule.limit > known.limit && known.from != fromStart {
 		return true
 	}
 	if m.Membership != store.Join {

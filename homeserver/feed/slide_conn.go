@@ -51,6 +51,7 @@ type slideConn struct {
 	rooms   map[int64]knownRoom
 	members map[int64]map[string]int64 // room, user → number of the member event that was sent lazily
 	nmember int
+	configs map[string]*roomConfig // those that rooms were told for, to share them
 }
 
 // slideStep is one response: what it told.
@@ -172,6 +173,21 @@ func (c *slideConn) confirm() {
 	}
 	c.base, c.pending = *c.pending, nil
 	c.base.rooms, c.base.members = nil, nil
+}
+
+// maxConfigs bounds the configs that rooms share.
+const maxConfigs = 64
+
+// config returns an equal config that other rooms have.
+func (c *slideConn) config(r *roomConfig) *roomConfig {
+	if have := c.configs[r.id]; have != nil {
+		return have
+	}
+	if c.configs == nil || len(c.configs) >= maxConfigs {
+		c.configs = map[string]*roomConfig{}
+	}
+	c.configs[r.id] = r
+	return r
 }
 
 // step begins a response.

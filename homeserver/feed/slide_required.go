@@ -34,9 +34,16 @@ func (w *slideRoom) state(n slideNews) (changed changedState, err error) {
 		err = w.pickAll(&p, n.root, config, nil)
 	} else {
 		changed, err = w.pickChanged(&p, n)
-		if err == nil && config.id != w.old.config.id {
+		if err == nil && !w.old.config.covers(config) {
 			err = w.pickAll(&p, n.root, config, w.old.config)
 		}
+	}
+	// While the state stays as it is, the client keeps what it was told for
+	// other rules.
+	if told := w.old.config; !w.isNew && n.root == w.old.root && told != nil {
+		w.known.config = w.c.config(told.and(config))
+	} else {
+		w.known.config = w.c.config(config)
 	}
 	if err != nil {
 		return changed, err

@@ -26,11 +26,10 @@ type slideRoom struct {
 }
 
 // write appends the room and reports whether there is anything to tell.
-func (w *slideRoom) write(isKnown bool) (bool, error) {
+func (w *slideRoom) write() (bool, error) {
 	w.rule = w.ask.ruleOf(w.m)
 	w.known = w.old
 	w.known.id, w.known.membership, w.known.event = w.r.ID, w.m.Membership, w.m.Event
-	w.known.config = w.rule.config
 	w.out = append(w.out, `{"membership":"`...)
 	w.out = append(w.out, w.m.Membership.String()...)
 	w.out = append(w.out, '"')
@@ -38,12 +37,12 @@ func (w *slideRoom) write(isKnown bool) (bool, error) {
 		w.field("lists")
 		w.out = appendStrings(w.out, w.rule.lists)
 	}
-	err := w.relation(isKnown)
+	err := w.relation()
 	w.out = append(w.out, '}')
 	return w.some, err
 }
 
-func (w *slideRoom) relation(isKnown bool) (err error) {
+func (w *slideRoom) relation() (err error) {
 	switch was := w.old.membership; w.m.Membership {
 	case store.Join:
 		w.isNew = was != store.Join
@@ -55,7 +54,7 @@ func (w *slideRoom) relation(isKnown bool) (err error) {
 		w.isNew = true
 		return w.outside()
 	default:
-		w.isNew = !isKnown || was == store.Invite || was == store.Knock
+		w.isNew = w.old.root == 0
 		return w.left()
 	}
 }
@@ -88,6 +87,7 @@ func (w *slideRoom) outside() error {
 		return err
 	}
 	w.some = true
+	w.known.root = 0
 	w.yes("initial")
 	w.stamp(w.m.Event)
 	for _, name := range []string{"invite_state", "stripped_state"} { // the unstable name and the MSC's
@@ -117,6 +117,7 @@ func (w *slideRoom) left() (err error) {
 // the room.
 func (w *slideRoom) declined() error {
 	w.some = true
+	w.known.root = 0
 	w.yes("initial")
 	w.stamp(w.m.Event)
 	w.place = w.own.Ord - 1

@@ -201,6 +201,33 @@ func (c *roomConfig) wants(k room.Key) bool {
 	return false
 }
 
+// covers reports whether c has all that other wants.
+func (c *roomConfig) covers(other *roomConfig) bool {
+	if c.id == other.id {
+		return true
+	}
+	for _, p := range other.parts {
+		if !slices.ContainsFunc(c.parts, func(q *stateConfig) bool { return q.id == p.id }) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxParts bounds what and puts together.
+const maxParts = 16
+
+// and is what either wants; what other wants if that gets too much.
+func (c *roomConfig) and(other *roomConfig) *roomConfig {
+	switch {
+	case c.covers(other):
+		return c
+	case len(c.parts)+len(other.parts) > maxParts:
+		return other
+	}
+	return combine(slices.Concat(c.parts, other.parts))
+}
+
 func (c *roomConfig) allMembers() bool {
 	for _, p := range c.parts {
 		if p.allMembers() {
