@@ -96,8 +96,9 @@ func (a *Rooms) appendRoomOf(ctx context.Context, out []byte, m store.Member, li
 
 // Bounds of /events.
 const (
-	maxEventsWait = 2 * time.Minute
-	maxEventsRoom = 100 // events of one room in one answer
+	maxEventsWait  = 2 * time.Minute
+	maxEventsRoom  = 100 // events of one room in one answer
+	maxEventsLooks = 500 // at the store, for one answer
 )
 
 // getEvents: client-server-api/#get_matrixclientv3events. With a room_id it is
@@ -113,25 +114,35 @@ func (a *Rooms) getEvents(ctx context.Context, r *http.Request, _ httpx.None) (h
 			return nil, err
 		}
 	}
-	w := &watch{a: a, user: httpx.Who(ctx).User, peek: r.URL.Query().Get("room_id"), from: from}
+	w := &watch{a: a, user: httpx.Who(ctx).User, peek: r.URL.Query().Get("room_id"), start: from, from: from}
 	l := a.Hub.Listen(w.user)
 	defer l.Close()
 	woken, cancel := l.Wait()
 	defer cancel()
 	timer := time.NewTimer(time.Duration(timeout) * time.Millisecond)
 	defer timer.Stop()
-	for over := timeout == 0; ; {
-		if err := w.look(ctx); err != nil {
+	// The tick finds what was committed while the hub did not yet know of the
+	// listener.
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	over := timeout == 0
+	for round := 0; ; round++ {
+		more, err := w.look(ctx)
+		if err != nil {
 			return nil, err
 		}
-		if len(w.found) > 0 || over {
+		if len(w.found) > 0 || over && !more || round == maxEventsLooks {
 			return w.answer(ctx)
+		}
+		if more {
+			continue
 		}
 		for _, m := range w.rooms {
 			l.Watch(m.Room)
 		}
 		select {
 		case <-woken:
+		case <-tick.C:
 		case <-timer.C:
 			over = true
 		case <-a.Stopping:
@@ -147,8 +158,9 @@ type watch struct {
 	a     *Rooms
 	user  string
 	peek  string // room id, "" for all rooms of the user
-	from  int64
-	upto  int64
+	start int64  // place that the client named
+	from  int64  // what comes after it was not looked at yet
+	upto  int64  // how far the answer goes
 	rooms []store.Member
 	found []sighted
 }
@@ -159,24 +171,29 @@ type sighted struct {
 	sight *room.Sight
 }
 
-// look finds what has happened since from.
-func (w *watch) look(ctx context.Context) (err error) {
-	w.upto, w.found = w.a.Hub.Pos(), nil
+// look finds what has happened since from. If that is nothing for the user, it
+// goes on behind it; more says that there are events to look at left.
+func (w *watch) look(ctx context.Context) (more bool, err error) {
+	now := w.a.Hub.Pos()
+	w.upto, w.found = now, nil
 	if w.rooms, err = w.list(ctx); err != nil {
-		return err
+		return false, err
 	}
 	for _, m := range w.rooms {
 		if m.LastPos <= w.from {
 			continue
 		}
 		if err := w.lookInto(ctx, m); err != nil {
-			return err
+			return false, err
 		}
 	}
 	// Rooms of which not all was read decide how far the answer goes.
 	w.found = slices.DeleteFunc(w.found, func(s sighted) bool { return s.Ord > w.upto })
 	slices.SortFunc(w.found, func(a, b sighted) int { return cmp.Compare(a.Ord, b.Ord) })
-	return nil
+	if len(w.found) == 0 {
+		w.from = max(w.from, w.upto)
+	}
+	return w.upto < now, nil
 }
 
 func (w *watch) list(ctx context.Context) ([]store.Member, error) {
@@ -207,7 +224,7 @@ func (w *watch) lookInto(ctx context.Context, m store.Member) error {
 		return err
 	}
 	if len(events) == maxEventsRoom {
-		w.upto = events[len(events)-1].Ord
+		w.upto = min(w.upto, events[len(events)-1].Ord)
 	}
 	visible, err := s.Visible(events)
 	for _, ev := range visible {
@@ -227,8 +244,8 @@ func (w *watch) answer(ctx context.Context) (httpx.Raw, error) {
 			return nil, err
 		}
 	}
-	start := feed.Token{Pos: w.from}
-	end := feed.Token{Pos: max(w.from, w.upto), Live: w.a.Hub.Live()}
+	start := feed.Token{Pos: w.start}
+	end := feed.Token{Pos: max(w.start, w.upto), Live: w.a.Hub.Live()}
 	return append(out, `],"start":"`+start.String()+`","end":"`+end.String()+`"}`...), nil
 }
 

@@ -142,7 +142,7 @@ func (d *Directory) entry(ctx context.Context, row store.Listing) (*Entry, error
 		}
 	}
 	e.WorldReadable, e.GuestCanJoin = visibility == "world_readable", guests == "can_join"
-	e.words = strings.ToLower(strings.Join([]string{e.Name, e.Topic, e.CanonicalAlias, e.RoomID}, "\n"))
+	e.words = strings.ToLower(strings.Join([]string{e.Name, e.Topic, e.CanonicalAlias}, "\n"))
 	return e, nil
 }
 
@@ -165,7 +165,7 @@ func plainTopic(content []byte, old string) string {
 
 // Query asks for a page of the public list.
 type Query struct {
-	Term  string    // to be found in name, topic, alias or room id
+	Term  string    // to be found in name, topic or alias, or a room id
 	Types []*string // room types, nil among them for rooms without; nil for all
 	Limit int       // 0 for as many as there may be
 	Since string    // token of another page
@@ -195,7 +195,7 @@ func (d *Directory) Search(ctx context.Context, q Query) (*Page, error) {
 	term := strings.ToLower(strings.TrimSpace(q.Term))
 	found := make([]*Entry, 0, len(l.entries))
 	for _, e := range l.entries {
-		if strings.Contains(e.words, term) && e.isOf(q.Types) {
+		if (strings.Contains(e.words, term) || e.RoomID == q.Term) && e.isOf(q.Types) {
 			found = append(found, e)
 		}
 	}
