@@ -37,7 +37,7 @@ func (e *env) withAdmin(ctx context.Context, cfg *config.Config, fn func(control
 		defer client.Close()
 		return plain(fn(client))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s may not be opened by you; run this as %s or as root", socketOf(cfg), ownerOf(cfg.Storage.Dir))
+		return fmt.Errorf("%s may not be opened by you; run this with sudo, or as %s", socketOf(cfg), ownerOf(cfg.Storage.Dir))
 	case !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED):
 		return err
 	}
