@@ -14,6 +14,7 @@ import (
 	"hearth/base/config"
 	"hearth/base/lockdir"
 	"hearth/base/logx"
+	"hearth/server"
 	"hearth/server/control"
 )
 
@@ -51,7 +52,7 @@ func runServe(ctx context.Context, e *env, args []string) error {
 			log.Info("configuration", "note", note)
 		}
 		log.Info("ready", "server_name", cfg.ServerName, "http", cfg.Listen.HTTP, "https", cfg.Listen.HTTPS,
-			"turn_udp", cfg.TURN.UDP, "dir", cfg.Storage.Dir, "version", versionOf().Version)
+			"turn_udp", cfg.TURN.UDP, "dir", cfg.Storage.Dir, "version", server.Version())
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"hearth/base/config"
+	"hearth/server"
 )
 
 const (
@@ -92,7 +93,7 @@ func (e *env) welcome(cfg *config.Config, dir string) {
   federation  off
   TLS         off (browsers trust localhost without it)
 
-`, versionOf().Version, dir, home, udp, tcp)
+`, server.Version(), dir, home, udp, tcp)
 	if onlyHere {
 		fmt.Fprintf(e.stdout, `Next
   1. Open %s in a browser: it shows which clients to use and how.
