@@ -70,6 +70,7 @@ var order = strings.Fields(`
 	e2e/hostile
 	e2e/browser
 	e2e/crash
+	e2e/faults
 	dev
 	.
 `)
