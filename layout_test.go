@@ -71,6 +71,7 @@ var order = strings.Fields(`
 	e2e/browser
 	e2e/crash
 	e2e/faults
+	e2e/faults
 	dev
 	.
 `)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path"
 	"slices"
@@ -120,9 +121,27 @@ func (r *report) skip(e event) {
 		}
 	}
 	delete(r.lines, e.name())
+	if excused(strings.Join(why, " ")) {
+		fmt.Println("skipped, and this machine cannot run it:", e.name())
+		return
+	}
 	skip := e.name() + ": " + strings.Join(why, " ")
 	fmt.Println("skipped", skip)
 	r.skips = append(r.skips, skip)
+}
+
+// excused is true of the one reason to skip that no package can mend: some
+// machines have no IPv6. It is looked up here, not believed.
+func excused(why string) bool {
+	if !strings.Contains(why, "no IPv6") {
+		return false
+	}
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return true
+	}
+	l.Close()
+	return false
 }
 
 // judgeSkips fails the run for its skipped tests where CI=true: all that tests
