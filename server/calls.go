@@ -3,6 +3,8 @@ package server
 import (
 	"crypto/ed25519"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"hearth/api/clientapi"
@@ -27,6 +29,9 @@ func (s *Server) buildTURN(key ed25519.PrivateKey) error {
 		UserQuota: c.UserQuota, TotalQuota: c.TotalQuota,
 		Log: s.log,
 	}
+	if !s.cfg.Limits.Enabled {
+		tc.UnauthRate = -1
+	}
 	for _, r := range c.DeniedPeers {
 		tc.DeniedPeers = append(tc.DeniedPeers, netguard.Range{From: r.First, To: r.Last})
 	}
@@ -47,15 +52,21 @@ func (s *Server) buildTURN(key ed25519.PrivateKey) error {
 // relay tells clients how to use the TURN server.
 type relay struct {
 	turn *turn.Server
-	host string
+	host string // for plain TURN
+	name string // for TURN over TLS: what the certificate is for
 }
 
 // TurnCredentials: client-server-api/#get_matrixclientv3voipturnserver
 func (r relay) TurnCredentials(user mxid.UserID) clientapi.TurnServer {
 	c := r.turn.Credentials(string(user), time.Now())
-	return clientapi.TurnServer{
-		Username: c.Username, Password: c.Password, URIs: r.turn.URIs(r.host), TTL: int64(c.TTL / time.Second),
-	}
+	return clientapi.TurnServer{Username: c.Username, Password: c.Password, URIs: r.uris(), TTL: int64(c.TTL / time.Second)}
+}
+
+func (r relay) uris() []string {
+	secure := func(uri string) bool { return strings.HasPrefix(uri, "turns:") }
+	plain := slices.DeleteFunc(r.turn.URIs(r.host), secure)
+	tls := slices.DeleteFunc(r.turn.URIs(r.name), func(uri string) bool { return !secure(uri) })
+	return append(plain, tls...)
 }
 
 // turnHost is the name or address under which clients reach the relay: the one

@@ -6,6 +6,7 @@ import (
 	"hearth/api/httpx"
 	"hearth/api/webui"
 	"hearth/api/wellknown"
+	"hearth/matrix/mxid"
 )
 
 // buildDoors makes the router with every door.
@@ -15,7 +16,7 @@ func (s *Server) buildDoors() {
 		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222"},
 	}
 	if s.turn != nil {
-		accounts.TURN = relay{s.turn, s.turnHost()}
+		accounts.TURN = relay{s.turn, s.turnHost(), mxid.ServerName(s.cfg.ServerName).Host()}
 	}
 	cfg := httpx.Config{Auth: accounts, Proxies: s.cfg.Listen.TrustedProxies, Log: s.log}
 	if s.limits != nil {
