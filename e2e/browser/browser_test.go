@@ -37,18 +37,21 @@ type media struct {
 }
 
 func TestTwoPeopleInBrowsers(t *testing.T) {
+	paths := map[string]string{}
 	for _, program := range []string{"node", "chromium"} {
-		if _, err := exec.LookPath(program); err != nil {
+		path, err := exec.LookPath(program)
+		if err != nil {
 			t.Skipf("no %s here: go run ./dev test says how to get it", program)
 		}
+		paths[program] = path
 	}
 	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
-		judge(t, tell(t, h.URL, "call-"+filepath.Base(t.Name())+".png"))
+		judge(t, tell(t, paths, h.URL, "call-"+filepath.Base(t.Name())+".png"))
 	})
 }
 
 // tell runs the story against the server at url and returns what happened.
-func tell(t *testing.T, url, screenshot string) []step {
+func tell(t *testing.T, paths map[string]string, url, screenshot string) []step {
 	dir := os.Getenv("HEARTH_TEST_ARTEFACTS")
 	if dir == "" {
 		dir = t.TempDir()
@@ -56,10 +59,10 @@ func tell(t *testing.T, url, screenshot string) []step {
 	screenshot = filepath.Join(dir, screenshot)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	node := exec.CommandContext(ctx, "node", "run.mjs")
+	node := exec.CommandContext(ctx, paths["node"], "run.mjs")
 	node.Cancel = func() error { return node.Process.Signal(syscall.SIGTERM) } // it closes the browser first
 	node.WaitDelay = 20 * time.Second
-	node.Env = append(os.Environ(), "HEARTH_URL="+url, "HEARTH_SCREENSHOT="+screenshot)
+	node.Env = append(os.Environ(), "HEARTH_URL="+url, "HEARTH_CHROMIUM="+paths["chromium"], "HEARTH_SCREENSHOT="+screenshot)
 	var lines, complaints bytes.Buffer
 	node.Stdout, node.Stderr = &lines, &complaints
 	if err := node.Run(); err != nil {
