@@ -169,8 +169,19 @@ func (b *slide) lists() error {
 	return nil
 }
 
+// maxGrow bounds the memory that is taken before it is needed, in bytes.
+const maxGrow = 256 << 10
+
 // rooms writes the matching rooms of which there is something to tell.
 func (b *slide) rooms() error {
+	if b.fresh() {
+		const event, rest = 400, 3000 // bytes, of one event and of what else a room has
+		size := 0
+		for i := range b.matches {
+			size += b.ask.ruleOf(&b.matches[i]).limit*event + rest
+		}
+		b.out = slices.Grow(b.out, min(size, maxGrow))
+	}
 	b.out = append(b.out, `,"rooms":{`...)
 	n := 0
 	for i := range b.matches {
@@ -233,7 +244,7 @@ func (b *slide) wanted(m *match, known *knownRoom) bool {
 	if m.Event != known.event || m.Membership != known.membership {
 		return true
 	}
-	if known.root == 0 {
+	if known.root == 0 && m.Membership != store.Join {
 		return false // of the room itself it is told nothing
 	}
 	rule := b.ask.ruleOf(m)

@@ -181,6 +181,7 @@ func (c *bumpCache) of(ctx context.Context, e *room.Engine, r *room.Room, upto i
 			break
 		}
 	}
+	place = max(place, 0)
 	c.raise(r.NID, place)
 	return place, nil
 }

@@ -218,29 +218,27 @@ func (w *slideRoom) timeline(n slideNews) error {
 
 // names writes what the room is called by, if that changed.
 func (w *slideRoom) names(n slideNews, changed changedState) error {
-	name, err := w.text(n.root, "m.room.name", "name")
+	if !w.isNew && !changed.name && !changed.avatar && !changed.members {
+		return nil
+	}
+	facts, err := w.f.facts.of(w.ctx, w.f.Rooms, w.r, n.root)
 	if err != nil {
 		return err
 	}
-	avatar, err := w.text(n.root, "m.room.avatar", "url")
+	name, err := w.f.stateString(w.ctx, w.r, facts, "m.room.name", "name")
+	if err != nil {
+		return err
+	}
+	avatar, err := w.f.stateString(w.ctx, w.r, facts, "m.room.avatar", "url")
 	if err != nil {
 		return err
 	}
 	w.nameField("name", name, changed.name)
 	w.nameField("avatar", avatar, changed.avatar)
-	if name == "" && w.m.Membership == store.Join && (w.isNew || changed.name || changed.members) {
+	if name == "" && w.m.Membership == store.Join {
 		return w.heroes(n.root)
 	}
 	return nil
-}
-
-func (w *slideRoom) text(root int64, typ, field string) (string, error) {
-	ev, err := w.f.Rooms.StateEvent(w.ctx, w.r, root, typ, "")
-	if err != nil || ev == nil {
-		return "", err
-	}
-	s, _ := ev.GetString(field)
-	return s, nil
 }
 
 func (w *slideRoom) nameField(field, val string, changed bool) {
