@@ -28,7 +28,7 @@ func (a *Rooms) createRoom(ctx context.Context, _ *http.Request, req room.Create
 		if _, err := mxid.ParseUserID(target); err != nil {
 			return roomIDAnswer{}, err
 		}
-		if err := a.mayInvite(ctx, target, user); err != nil {
+		if err := a.mayInvite(ctx, target); err != nil {
 			return roomIDAnswer{}, err
 		}
 	}

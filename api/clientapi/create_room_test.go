@@ -71,7 +71,7 @@ func TestCreateRoomOfEveryVersion(t *testing.T) {
 func TestCreateRoomRefusals(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
 		w.create("alice", `{"room_alias_name":"taken"}`)
-		w.hermit = "@hermit:test"
+		w.hermit("@hermit:test")
 		for _, tc := range []struct {
 			who, body string
 			status    int

@@ -55,11 +55,15 @@ func (a *Rooms) getEventContext(ctx context.Context, r *http.Request, _ httpx.No
 	for _, part := range []struct {
 		name   string
 		events []*room.Event
-	}{{"events_before", before}, {"events_after", after}, {"state", state}} {
+	}{{"events_before", before}, {"events_after", after}} {
 		out = append(out, `,"`+part.name+`":`...)
 		if out, err = enc.AppendArray(ctx, out, s.Room, s.Viewer, part.events); err != nil {
 			return nil, err
 		}
+	}
+	out = append(out, `,"state":`...)
+	if out, err = enc.AppendState(ctx, out, s.Room, state); err != nil {
+		return nil, err
 	}
 	out = append(out, `,"start":`...)
 	out = canonjson.Quote(out, feed.PlaceToken(start))

@@ -3,6 +3,8 @@ package clientapi
 import (
 	"testing"
 
+	"hearth/base/db"
+	"hearth/base/store"
 	"hearth/matrix/mxerr"
 )
 
@@ -40,8 +42,20 @@ func TestGuestsJoinWhereTheyAreWelcome(t *testing.T) {
 		id := w.create("alice", `{"preset":"public_chat","initial_state":[{"type":"m.room.guest_access","content":{"guest_access":"can_join"}}]}`)
 		w.post("guest", "", "/rooms/%s/join", id).ok()
 		w.say("guest", id, "hello")
-		w.post("guest", "", "/rooms/%s/leave", id).ok()
+		err := w.doors.Engine.DB.Write(t.Context(), func(tx *db.Tx) error {
+			_, err := store.InsertUser(tx, store.User{ID: "@guest:test", Guest: true})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.put("alice", `{"guest_access":"can_join","x":1}`, "/rooms/%s/state/m.room.guest_access", id).ok()
+		w.say("guest", id, "still here")
 		w.put("alice", `{"guest_access":"forbidden"}`, "/rooms/%s/state/m.room.guest_access", id).ok()
+		if m := w.get("alice", "/rooms/%s/state/m.room.member/%s", id, "@guest:test").ok()["membership"]; m != "leave" {
+			t.Errorf("the guest's membership is %v", m)
+		}
+		w.say("alice", id, "alone")
 		w.put("guest", `{"membership":"join"}`, "/rooms/%s/state/m.room.member/%s", id, "@guest:test").fails(403, mxerr.GuestAccessForbidden)
 	})
 }
@@ -63,7 +77,7 @@ func TestRestrictedJoin(t *testing.T) {
 
 func TestInvite(t *testing.T) {
 	inTown(t, func(t *testing.T, w *town) {
-		w.hermit = "@hermit:test"
+		w.hermit("@hermit:test")
 		id := w.create("alice", `{}`)
 		w.post("alice", `{"user_id":"@bob:test","reason":"come"}`, "/rooms/%s/invite", id).ok()
 		w.post("alice", `{"user_id":"@bob:test"}`, "/rooms/%s/invite", id).ok()

@@ -61,7 +61,7 @@ func (a *Rooms) getRoomEvents(ctx context.Context, r *http.Request, _ httpx.None
 			return nil, err
 		}
 		out = append(out, `,"state":`...)
-		if out, err = enc.AppendArray(ctx, out, p.sight.Room, p.sight.Viewer, senders); err != nil {
+		if out, err = enc.AppendState(ctx, out, p.sight.Room, senders); err != nil {
 			return nil, err
 		}
 	}
@@ -189,6 +189,7 @@ func (h *history) scan(ctx context.Context, from, end int64, backward bool, limi
 			if len(found) == limit {
 				return found, at, true, nil
 			}
+			h.sight.Carry(ev)
 			ok, err := h.shows(ev)
 			if err != nil {
 				return nil, at, false, err

@@ -58,7 +58,7 @@ func (a *Rooms) appendRoomInfo(ctx context.Context, out []byte, h *history, now 
 	if err != nil {
 		return nil, err
 	}
-	if out, err = enc.AppendArray(ctx, out, s.Room, s.Viewer, state); err != nil {
+	if out, err = enc.AppendState(ctx, out, s.Room, state); err != nil {
 		return nil, err
 	}
 	return a.appendRoomExtras(ctx, out, s.Room)

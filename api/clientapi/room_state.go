@@ -44,7 +44,8 @@ func (a *Rooms) setState(ctx context.Context, who *httpx.Caller, roomID string, 
 	if err != nil {
 		return "", err
 	}
-	if old != nil && old.Sender == d.Sender && sameContent(old.Content, d.Content) {
+	guests := d.Type == "m.room.guest_access" && *d.StateKey == ""
+	if old != nil && old.Sender == d.Sender && sameContent(old.Content, d.Content) && !guests {
 		return old.ID, nil // what is so already needs no event
 	}
 	switch d.Type {
@@ -61,7 +62,10 @@ func (a *Rooms) setState(ctx context.Context, who *httpx.Caller, roomID string, 
 	if err != nil {
 		return "", err
 	}
-	return ev.ID, nil
+	if guests {
+		err = a.Engine.ExpelGuests(ctx, r)
+	}
+	return ev.ID, err
 }
 
 func sameContent(old, next json.RawMessage) bool {
@@ -82,7 +86,7 @@ func (a *Rooms) setMember(ctx context.Context, who *httpx.Caller, r *room.Room, 
 		if mxid.ServerOf(target) != a.Engine.Server {
 			return false, mxerr.New(mxerr.Forbidden, "This server does not talk to other servers, so %s cannot be reached", target)
 		}
-		return false, a.mayInvite(ctx, target, who.User)
+		return false, a.mayInvite(ctx, target)
 	case membership == store.Join.String() && target == who.User && (old == nil || old.Membership() != "join"):
 		// Guests, and those who enter a restricted room, are looked at more closely.
 		var content map[string]any

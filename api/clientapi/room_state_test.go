@@ -129,7 +129,7 @@ func TestSend(t *testing.T) {
 			{"carol", `{}`, 403, mxerr.Forbidden},
 			{"", `{}`, 401, mxerr.MissingToken},
 			{"alice", `{"body":`, 400, mxerr.NotJSON},
-			{"alice", "{\"body\":\"\xff\"}", 400, mxerr.BadJSON},
+			{"alice", "{\"body\":\"\xff\"}", 400, mxerr.NotJSON},
 			{"alice", `[]`, 400, mxerr.BadJSON},
 			{"alice", `{"body":"a","body":"b"}`, 400, mxerr.BadJSON},
 			{"alice", `{"n":9007199254740993}`, 400, mxerr.BadJSON},

@@ -97,7 +97,7 @@ func (a *Rooms) getRoomState(ctx context.Context, r *http.Request, _ httpx.None)
 	if err != nil {
 		return nil, err
 	}
-	return a.encoder(ctx).AppendArray(ctx, nil, s.Room, s.Viewer, events)
+	return a.encoder(ctx).AppendState(ctx, nil, s.Room, events)
 }
 
 // getMembersByRoom: client-server-api/#get_matrixclientv3roomsroomidmembers
@@ -131,7 +131,7 @@ func (a *Rooms) getMembersByRoom(ctx context.Context, r *http.Request, _ httpx.N
 			events = append(events, ev)
 		}
 	}
-	out, err := a.encoder(ctx).AppendArray(ctx, []byte(`{"chunk":`), s.Room, s.Viewer, events)
+	out, err := a.encoder(ctx).AppendState(ctx, []byte(`{"chunk":`), s.Room, events)
 	return append(out, '}'), err
 }
 

@@ -24,9 +24,6 @@ type Rooms struct {
 	Directory *directory.Directory
 	Hub       *notify.Hub
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
-	// InviteBlocked reports whether user does not want to be invited by
-	// another; nil if nobody can say so.
-	InviteBlocked func(ctx context.Context, user, by string) (bool, error)
 	// Stopping is closed when the server stops, so that nobody waits any more;
 	// nil for never.
 	Stopping <-chan struct{}
@@ -89,17 +86,23 @@ func (a *Rooms) resolve(ctx context.Context, idOrAlias string) (string, error) {
 	return idOrAlias, nil
 }
 
-// mayInvite refuses invites that could not arrive or are not wanted
+// mayInvite refuses invites that are not wanted
 // (client-server-api/#invite-permission).
-func (a *Rooms) mayInvite(ctx context.Context, target, by string) error {
-	if a.InviteBlocked == nil {
+func (a *Rooms) mayInvite(ctx context.Context, target string) error {
+	if a.Personal == nil {
 		return nil
 	}
-	blocked, err := a.InviteBlocked(ctx, target, by)
-	if err == nil && blocked {
-		err = mxerr.New(mxerr.InviteBlocked, "%s does not want to be invited", target)
+	config, err := a.Personal.Get(ctx, target, 0, "m.invite_permission_config")
+	if err != nil {
+		if mxerr.From(err).Code == mxerr.NotFound {
+			return nil
+		}
+		return err
 	}
-	return err
+	if action, _ := canonjson.GetString(config, "default_action"); action == "block" {
+		return mxerr.New(mxerr.InviteBlocked, "%s does not want to be invited", target)
+	}
+	return nil
 }
 
 // rawBody makes a handler of a function that wants its JSON unread, and answers

@@ -28,7 +28,6 @@ type town struct {
 	t      testing.TB
 	doors  *Rooms
 	router *httpx.Router
-	hermit string // wants no invites
 }
 
 // faces is an Authenticator for whom every name is a token.
@@ -62,7 +61,6 @@ func newTown(t testing.TB, d *db.DB) *town {
 	w := &town{t: t}
 	w.doors = &Rooms{
 		Engine: e, Hub: hub, Directory: directory.New(directory.Config{DB: d, Rooms: e, Server: "test"}), Personal: personal.New(d, hub),
-		InviteBlocked: func(_ context.Context, user, _ string) (bool, error) { return user == w.hermit, nil },
 	}
 	w.router = httpx.NewRouter(httpx.Config{Auth: faces{}, Log: slog.New(slog.DiscardHandler)})
 	w.router.Add(w.doors.Routes()...)
@@ -151,6 +149,14 @@ func (r reply) fails(status int, code mxerr.Code) {
 	}
 	if r.status != status || e.Code != code || e.Error == "" {
 		r.t.Errorf("%s: %d %s, want %d %s", r.what, r.status, r.body, status, code)
+	}
+}
+
+// hermit makes a user who wants no invites.
+func (w *town) hermit(user string) {
+	w.t.Helper()
+	if err := w.doors.Personal.Put(context.Background(), user, 0, "m.invite_permission_config", []byte(`{"default_action":"block"}`)); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

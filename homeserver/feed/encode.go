@@ -102,6 +102,61 @@ func (x *Encoder) AppendArray(ctx context.Context, dst []byte, r *room.Room, v *
 	return append(dst, ']'), nil
 }
 
+// AppendState appends a state, or what changed of it, as a JSON array. Of what
+// the events replaced and what the user's membership was then it says nothing:
+// for a room with many members that would mean to look into as many versions
+// of its state.
+func (x *Encoder) AppendState(ctx context.Context, dst []byte, r *room.Room, events []*room.Event) ([]byte, error) {
+	dst = append(dst, '[')
+	start := len(dst)
+	because, err := x.redactions(ctx, r, events)
+	if err != nil {
+		return dst, err
+	}
+	for _, ev := range events {
+		if len(dst) > start {
+			dst = append(dst, ',')
+		}
+		o := EncodeOptions{Now: x.now, Because: because[ev.RedactedBy]}
+		if x.sent(ev) {
+			o.TxnID = ev.TxnID
+		}
+		dst = AppendEvent(dst, ev, o)
+	}
+	return append(dst, ']'), nil
+}
+
+// redactions finds the redactions of events by their numbers.
+func (x *Encoder) redactions(ctx context.Context, r *room.Room, events []*room.Event) (map[int64]*room.Event, error) {
+	var nids []int64
+	for _, ev := range events {
+		if ev.RedactedBy != 0 {
+			nids = append(nids, ev.RedactedBy)
+		}
+	}
+	if len(nids) == 0 {
+		return nil, nil
+	}
+	return x.byNID(ctx, r, nids)
+}
+
+func (x *Encoder) byNID(ctx context.Context, r *room.Room, nids []int64) (map[int64]*room.Event, error) {
+	found, err := x.e.Events(ctx, r.Version, nids)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int64]*room.Event, len(found))
+	for _, ev := range found {
+		out[ev.NID] = ev
+	}
+	return out, nil
+}
+
+// sent reports whether the client itself sent ev in a transaction.
+func (x *Encoder) sent(ev *room.Event) bool {
+	return ev.TxnID != "" && ev.TxnDevice == x.device && ev.Sender == x.user
+}
+
 // Append appends one event of room r.
 func (x *Encoder) Append(ctx context.Context, dst []byte, r *room.Room, v *room.Viewer, ev *room.Event) ([]byte, error) {
 	sides, err := x.lookUp(ctx, r, []*room.Event{ev})
@@ -117,7 +172,7 @@ func (x *Encoder) Append(ctx context.Context, dst []byte, r *room.Room, v *room.
 
 func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) ([]byte, error) {
 	o := EncodeOptions{Now: x.now, Replaces: s.replaces, Because: s.because, HidePrev: true}
-	if ev.TxnID != "" && ev.TxnDevice == x.device && ev.Sender == x.user {
+	if x.sent(ev) {
 		o.TxnID = ev.TxnID
 	}
 	if v == nil {
@@ -169,13 +224,9 @@ func (x *Encoder) lookUp(ctx context.Context, r *room.Room, events []*room.Event
 	if len(nids) == 0 {
 		return nil, nil
 	}
-	found, err := x.e.Events(ctx, r.Version, nids)
+	byNID, err := x.byNID(ctx, r, nids)
 	if err != nil {
 		return nil, err
-	}
-	byNID := make(map[int64]*room.Event, len(found))
-	for _, ev := range found {
-		byNID[ev.NID] = ev
 	}
 	out := make([]beside, len(events))
 	for i, ev := range events {

@@ -123,6 +123,20 @@ type Levels struct{ authrules.PowerLevels }
 // MaySet reports whether a user's power suffices to set state of a type.
 func (l *Levels) MaySet(user, typ string) bool { return l.User(user) >= l.ForEvent(typ, true) }
 
+// Carry lets what is known of the state on one side of an event count for the
+// other, unless the event changes who may see what. Who walks a timeline and
+// calls it before CanSee looks into few versions of the state.
+func (v *Viewer) Carry(ev *Event) {
+	if ev.State == ev.StateAfter || ev.Is("m.room.history_visibility", "") || ev.Is("m.room.member", v.user) {
+		return
+	}
+	if m, ok := v.at[ev.State]; ok {
+		v.at[ev.StateAfter] = m
+	} else if m, ok := v.at[ev.StateAfter]; ok {
+		v.at[ev.State] = m
+	}
+}
+
 // Now reports whether the user may read what happens in the room now: as a
 // member, or because everybody may.
 func (s *Sight) Now() bool { return s.Last == math.MaxInt64 }
