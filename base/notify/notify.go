@@ -7,6 +7,7 @@ package notify
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Hub connects what changed with who waits for it.
@@ -28,6 +29,7 @@ func NewHub(pos int64) *Hub {
 		pending: map[*Listener]struct{}{},
 	}
 	h.pos.Store(pos)
+	h.live.Store(time.Now().UnixMilli())
 	return h
 }
 
@@ -35,7 +37,8 @@ func NewHub(pos int64) *Hub {
 func (h *Hub) Pos() int64 { return h.pos.Load() }
 
 // Live counts the changes that have no stream position, such as typing. It
-// only grows, and starts anew with the process.
+// only grows; it starts from the clock, so that it is past all that clients
+// remember of the process before.
 func (h *Hub) Live() int64 { return h.live.Load() }
 
 // NextLive takes a number for such a change.

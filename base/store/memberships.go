@@ -93,11 +93,11 @@ func MembersOf(tx *db.Tx, room int64, in ...Membership) ([]Member, error) {
 }
 
 // FirstMembers returns up to n users with a membership, those who have had it
-// longest first, leaving out one user.
-func FirstMembers(tx *db.Tx, room int64, m Membership, but string, n int) ([]string, error) {
+// longest first.
+func FirstMembers(tx *db.Tx, room int64, m Membership, n int) ([]string, error) {
 	return db.All(tx, db.Value[string], `
 		SELECT usr FROM memberships
-		WHERE room = $1 AND membership = $2 AND usr <> $3 ORDER BY event LIMIT `+fmt.Sprint(n), room, m, but)
+		WHERE room = $1 AND membership = $2 ORDER BY event LIMIT `+fmt.Sprint(n), room, m)
 }
 
 // MemberOf returns a user's membership, or db.ErrNoRow.

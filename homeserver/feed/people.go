@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"hearth/base/db"
-	"hearth/base/store"
 	"hearth/homeserver/push"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
@@ -28,7 +26,7 @@ func (b *syncBuild) presence() error {
 	}
 	var failed error
 	events := p.Since(live, func(other string) bool {
-		ok, err := b.shares(other)
+		ok, err := p.Shares(b.ctx, b.u.id, other)
 		if err != nil && failed == nil {
 			failed = err
 		}
@@ -46,18 +44,6 @@ func (b *syncBuild) presence() error {
 	b.out = append(b.out, raw...)
 	b.out = append(b.out, '}')
 	return nil
-}
-
-// shares reports whether the user may know of another's presence.
-func (b *syncBuild) shares(other string) (ok bool, err error) {
-	if other == b.u.id {
-		return true, nil
-	}
-	err = b.f.DB.Read(b.ctx, func(tx *db.Tx) (err error) {
-		ok, err = store.SharesRoom(tx, b.u.id, other)
-		return err
-	})
-	return ok, err
 }
 
 // unread closes a joined room with its counts

@@ -1,11 +1,9 @@
 package feed
 
 import (
-	"context"
 	"math"
 	"strconv"
 
-	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
@@ -369,27 +367,3 @@ func (b *syncBuild) declined(r *room.Room, viewer *room.Viewer, ev *room.Event) 
 	return err
 }
 
-// maxHeroes: client-server-api/#calculating-the-display-name-for-a-room
-const maxHeroes = 5
-
-// Heroes are the members after whom a room without a name is called: those who
-// are or may come, else those who were there.
-func (f *Feed) Heroes(ctx context.Context, r *room.Room, but string) (heroes []string, err error) {
-	err = f.DB.Read(ctx, func(tx *db.Tx) error {
-		heroes = heroes[:0]
-		for _, m := range []store.Membership{store.Join, store.Invite, store.Leave, store.Ban} {
-			if m == store.Leave && len(heroes) > 0 {
-				return nil
-			}
-			users, err := store.FirstMembers(tx, r.NID, m, but, maxHeroes-len(heroes))
-			if err != nil {
-				return err
-			}
-			if heroes = append(heroes, users...); len(heroes) >= maxHeroes {
-				return nil
-			}
-		}
-		return nil
-	})
-	return heroes, err
-}

@@ -176,6 +176,11 @@ func (b *syncBuild) appendData(data []store.AccountData) {
 func (b *syncBuild) rooms() error {
 	todo := b.u.roomsWhere(func(r *userRoom) bool { return !r.Forgotten && b.wanted(r) })
 	slices.SortFunc(todo, func(x, y *userRoom) int { return int(min(max(x.Room-y.Room, -1), 1)) })
+	if b.since == nil && b.f.Push != nil {
+		if err := b.f.Push.Preload(b.ctx, b.u.id, joinedOf(todo)); err != nil {
+			return err
+		}
+	}
 	start := len(b.out)
 	b.out = append(b.out, `,"rooms":{`...)
 	any := false
@@ -202,6 +207,16 @@ func (b *syncBuild) rooms() error {
 	b.some = true
 	b.out = append(b.out, '}')
 	return nil
+}
+
+func joinedOf(rooms []*userRoom) []int64 {
+	var out []int64
+	for _, r := range rooms {
+		if r.Membership == store.Join {
+			out = append(out, r.Room)
+		}
+	}
+	return out
 }
 
 // section writes one member of "rooms". A room whose write reports false leaves

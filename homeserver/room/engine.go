@@ -88,6 +88,7 @@ type Room struct {
 	current atomic.Pointer[Current]
 	head    *Head
 	recent  recent
+	note    atomic.Pointer[any]
 
 	// Under lock: what is on its way to the store (see flight.go).
 	tip      *tip
@@ -125,6 +126,18 @@ func (r *Room) Current() *Current { return r.current.Load() }
 
 // LastPos is the position of the newest event in the timeline.
 func (r *Room) LastPos() int64 { return r.head.LastPos() }
+
+// Note is what package feed has noted about the room, nil for nothing. It is
+// kept as long as the room is live.
+func (r *Room) Note() any {
+	if p := r.note.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// SetNote replaces the note.
+func (r *Room) SetNote(v any) { r.note.Store(&v) }
 
 // locked proves that the room's lock is held.
 type locked struct {

@@ -56,6 +56,22 @@ func (c *recent) since(after, upto int64) ([]*Event, bool) {
 	return c.events[from:to:to], true
 }
 
+// last returns the newest limit events with places up to upto, oldest first, if
+// they are at hand. more says that there are others before them.
+func (c *recent) last(upto int64, limit int) (events []*Event, more, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if len(c.events) == 0 {
+		return nil, false, false
+	}
+	to, _ := slices.BinarySearchFunc(c.events, upto+1, byOrd)
+	if to > limit {
+		return c.events[to-limit : to : to], true, true
+	}
+	// Fewer will do if the room began with the first of them.
+	return c.events[:to:to], false, to > 0 && c.events[0].Type == "m.room.create"
+}
+
 func byOrd(ev *Event, ord int64) int {
 	switch {
 	case ev.Ord < ord:
@@ -81,6 +97,11 @@ func (e *Engine) replace(r *Room, ev *Event) {
 // Since returns the newest events with places in (after, upto], at most limit,
 // oldest first. more says that there are others before them.
 func (e *Engine) Since(ctx context.Context, r *Room, after, upto int64, limit int) (events []*Event, more bool, err error) {
+	if after < 0 { // everything
+		if events, more, ok := r.recent.last(upto, limit); ok {
+			return events, more, nil
+		}
+	}
 	if events, ok := r.recent.since(after, upto); ok {
 		if n := len(events) - limit; n > 0 {
 			return events[n:], true, nil
