@@ -177,3 +177,25 @@ func TestRedaction(t *testing.T) {
 		}
 	})
 }
+
+func TestReactOnce(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		id := w.public("bob")
+		target := w.say("alice", id, "cake")
+		react := func(who, txn, key string) reply {
+			return w.put(who, `{"m.relates_to":{"rel_type":"m.annotation","event_id":"`+target+`","key":"`+key+`"}}`, "/rooms/%s/send/m.reaction/%s", id, txn)
+		}
+		first := react("bob", "1", "yum").ok()["event_id"].(string)
+		if again := react("bob", "1", "yum").ok()["event_id"]; again != first {
+			t.Error("a repeated request made another event")
+		}
+		react("bob", "2", "yum").fails(400, mxerr.DuplicateAnnotation)
+		react("phone.bob", "1", "yum").fails(400, mxerr.DuplicateAnnotation)
+		react("bob", "3", "more").ok()
+		react("alice", "1", "yum").ok()
+		react("carol", "1", "yum").fails(403, mxerr.Forbidden)
+		w.put("bob", `{}`, "/rooms/%s/redact/%s/r", id, first).ok()
+		react("bob", "4", "yum").ok()
+		w.put("bob", `{"m.relates_to":{"rel_type":"m.annotation","event_id":"$none","key":"x"}}`, "/rooms/%s/send/m.reaction/5", id).ok()
+	})
+}
