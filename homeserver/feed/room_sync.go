@@ -366,4 +366,3 @@ func (b *syncBuild) declined(r *room.Room, viewer *room.Viewer, ev *room.Event) 
 	b.out = append(b.out, '}')
 	return err
 }
-
