@@ -123,8 +123,8 @@ func (rt *Router) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return // nobody listens
-	case errors.Is(err, db.ErrNUL):
-		e = mxerr.New(mxerr.InvalidParam, "NUL characters are not allowed here")
+	case errors.Is(err, db.ErrText):
+		e = mxerr.New(mxerr.InvalidParam, "Names must be UTF-8 without NUL characters")
 	case errors.Is(err, db.ErrFull):
 		e = &mxerr.Error{Code: mxerr.Unknown, Text: "The server's disk is full: nothing was stored", Status: http.StatusInsufficientStorage}
 		rt.cfg.Log.ErrorContext(r.Context(), "the disk is full", "route", r.Pattern, "err", err)

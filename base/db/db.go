@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // ErrNoRow is returned by One when the query matched nothing.
@@ -26,9 +27,10 @@ var ErrNoRow = errors.New("no row")
 // was kept; the same write may be tried again later.
 var ErrFull = errors.New("the disk is full")
 
-// ErrNUL means that a text holds a NUL byte, which PostgreSQL cannot store. The
-// other engine refuses it too, so that a database can move between them.
-var ErrNUL = errors.New("a text holds a NUL byte")
+// ErrText means that a text holds a NUL byte or is not UTF-8, which PostgreSQL
+// cannot store. The other engine refuses it too, so that a database can move
+// between them.
+var ErrText = errors.New("a text holds a NUL byte or is not UTF-8")
 
 // ErrClosed is returned for work that arrives after Close.
 var ErrClosed = errors.New("the database is closed")
@@ -308,8 +310,8 @@ func In[T any](ids []T, first int, f func(placeholders string, args []any) error
 
 func checkArgs(args []any) error {
 	for _, a := range args {
-		if s, ok := a.(string); ok && strings.IndexByte(s, 0) >= 0 {
-			return ErrNUL
+		if s, ok := a.(string); ok && (strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s)) {
+			return ErrText
 		}
 	}
 	return nil

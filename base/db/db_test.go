@@ -220,3 +220,27 @@ func TestIn(t *testing.T) {
 		}
 	})
 }
+
+// What PostgreSQL cannot store is refused by both engines, in statements and in
+// queries, and spoils nothing else in the same commit.
+func TestTextIsText(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		for _, bad := range []string{"a\x00b", "\xff", "\xc0\x80", "\xed\xa0\x80"} {
+			err := d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, tx.NextPos(), bad) })
+			if !errors.Is(err, db.ErrText) {
+				t.Errorf("write %q: %v, want ErrText", bad, err)
+			}
+			err = d.Read(t.Context(), func(tx *db.Tx) error {
+				_, err := db.One(tx, (*note).columns, `SELECT id, who, body, done FROM notes WHERE who = $1`, bad)
+				return err
+			})
+			if !errors.Is(err, db.ErrText) {
+				t.Errorf("read %q: %v, want ErrText", bad, err)
+			}
+		}
+		if n := count(t, d); n != 0 {
+			t.Errorf("%d rows, want none", n)
+		}
+	})
+}
