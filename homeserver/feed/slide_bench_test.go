@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"hearth/base/db"
 	"hearth/base/db/dbtest"
 	"hearth/base/store/storetest"
 	"hearth/homeserver/feed"
@@ -14,8 +15,8 @@ import (
 )
 
 // busyTown has a user in 200 rooms, of which 30 have a page of messages.
-func busyTown(b *testing.B) *town {
-	w := newTown(b, storetest.Open(b, dbtest.SQLite(b)))
+func busyTown(b *testing.B, d *db.DB) *town {
+	w := newTown(b, d)
 	var wg sync.WaitGroup
 	queue := make(chan int)
 	for range 32 { // so that commits come in groups
@@ -52,12 +53,20 @@ const benchWindow = `{"lists":{"all":{"ranges":[[0,19]],"timeline_limit":20,
 	"extensions":{"account_data":{"enabled":true},"receipts":{"enabled":true},"typing":{"enabled":true},"to_device":{"enabled":true},"e2ee":{"enabled":true}}}`
 
 func BenchmarkSlide(b *testing.B) {
-	w := busyTown(b)
+	d := storetest.Open(b, dbtest.SQLite(b))
+	w := busyTown(b, d)
 	var req feed.SlideRequest
 	if err := json.Unmarshal([]byte(benchWindow), &req); err != nil {
 		b.Fatal(err)
 	}
 	req.User, req.Device = alice, "PHONE"
+	b.Run("first window after a restart", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := newTown(b, d).feed.Slide(context.Background(), req); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("first window", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
