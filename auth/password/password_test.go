@@ -50,7 +50,7 @@ func TestHashAndVerify(t *testing.T) {
 
 func TestDefaultCost(t *testing.T) {
 	hash, err := New(Options{}).Hash(t.Context(), "x")
-	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
+	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=9216,t=4,p=1$") {
 		t.Errorf("%q, %v", hash, err)
 	}
 }
