@@ -11,8 +11,8 @@ import (
 // slideNews is what happened in a room since the connection was told of it.
 type slideNews struct {
 	events   []*room.Event // oldest first, without what the user may not or does not want to see
-	limited  bool          // there are others before them that the client has not got
-	expanded bool          // some of them are older than what the client was told
+	limited  bool          // they do not just follow what the client was told
+	expanded bool          // some of them are older than that
 	root     int64         // of the state at the end
 	place    int64         // where the events start, for prev_batch
 	from     int64         // place after which the client has everything, see knownRoom
@@ -31,7 +31,8 @@ func (w *slideRoom) news(upto int64) (n slideNews, err error) {
 	if err := w.rootAfter(upto, events, &n); err != nil {
 		return n, err
 	}
-	n.limited = more
+	// Clients sort out events that they have only from what is limited.
+	n.limited = more || n.expanded
 	if more {
 		n.from = events[0].Ord - 1
 	}

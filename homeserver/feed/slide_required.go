@@ -166,7 +166,7 @@ func (w *slideRoom) pickSenders(p *picked, n slideNews) error {
 func (w *slideRoom) sentMember(n slideNews, user string, nid int64) bool {
 	step := w.next.members[w.r.NID]
 	if step == nil {
-		step = &memberStep{anew: w.isNew || n.limited && !n.expanded, sent: map[string]int64{}}
+		step = &memberStep{anew: w.isNew || n.limited, sent: map[string]int64{}}
 		w.next.members[w.r.NID] = step
 	}
 	if step.sent[user] == nid || !step.anew && w.c.members[w.r.NID][user] == nid {

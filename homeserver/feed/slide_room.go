@@ -148,7 +148,7 @@ func (w *slideRoom) inside(upto int64) error {
 	}
 	w.known.upto, w.known.from, w.known.root, w.place = max(upto, w.old.upto), n.from, n.root, n.place
 	w.known.limit = w.rule.limit
-	if !w.isNew && !n.limited && !n.expanded {
+	if !w.isNew && !n.limited {
 		w.known.limit = max(w.rule.limit, w.old.limit)
 	}
 	if w.isNew {

@@ -550,6 +550,16 @@ func TestSlideSubscription(t *testing.T) {
 		if got = p.room(p.sync(), r); slideTexts(got.Timeline) != "m5, m6, m7, m8" || !got.Expanded {
 			t.Errorf("the second subscription tells %+v", got)
 		}
+		// Even when nothing is left out, clients look for what they have only
+		// in what is limited (matrix-js-sdk).
+		p.query = strings.Replace(sub, `"timeline_limit":4`, `"timeline_limit":50`, 1)
+		if got = p.room(p.sync(), r); len(got.Timeline) < 15 || got.Timeline[0].Type != "m.room.create" || !got.Expanded || !got.Limited {
+			t.Errorf("the whole room is %+v", got)
+		}
+		w.say(r, bob, "m9")
+		if got = p.room(p.sync(), r); slideTexts(got.Timeline) != "m9" || got.Limited {
+			t.Errorf("a message after the whole room is %+v", got)
+		}
 	})
 }
 
