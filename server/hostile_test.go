@@ -142,8 +142,10 @@ func classes(code string) []int {
 		return []int{404, 405}
 	case "M_TOO_LARGE":
 		return []int{413}
-	case "M_ROOM_IN_USE", "M_BAD_STATE":
-		return []int{400, 409}
+	case "M_BAD_STATE":
+		return []int{400, 403}
+	case "M_BAD_JSON":
+		return []int{400, 405} // 405 for account data that only the server writes
 	}
 	return []int{400}
 }

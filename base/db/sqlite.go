@@ -19,14 +19,13 @@ const (
 // sqliteConn is one connection of zombiezen's native API. Statements are
 // prepared once per connection and kept.
 type sqliteConn struct {
-	c      *sqlite.Conn
-	begun  bool
-	marked bool
+	c     *sqlite.Conn
+	begun bool
 }
 
 func openSQLite(_ context.Context, o Options) (func(context.Context) (conn, error), readers, error) {
 	open := func(cache int) (conn, error) {
-		c, err := sqlite.OpenConn(o.Source, sqlite.OpenReadWrite, sqlite.OpenCreate, sqlite.OpenNoMutex)
+		c, err := sqlite.OpenConn(o.Source, sqlite.OpenReadWrite, sqlite.OpenCreate)
 		if err != nil {
 			return nil, fmt.Errorf("open database %s: %w", o.Source, err)
 		}

@@ -328,11 +328,17 @@ func powerLevels(req CreateRequest, creator string, equals []string, v *roomver.
 }
 
 // marshal makes canonical JSON of a content.
+// marshal encodes the content of an event. What it cannot encode came from the
+// client, who may send numbers that no event may hold.
 func marshal(content any) (json.RawMessage, error) {
 	if raw, ok := content.(json.RawMessage); ok {
 		return raw, nil
 	}
-	return canonjson.Marshal(content)
+	out, err := canonjson.Marshal(content)
+	if err != nil {
+		return nil, &mxerr.Error{Code: mxerr.BadJSON, Text: "An event would hold what none may: " + err.Error(), Cause: err}
+	}
+	return out, nil
 }
 
 func firstError(errs ...error) error {

@@ -38,15 +38,7 @@ type Event struct {
 	TxnID      string
 
 	client atomic.Pointer[[]byte]
-	prev   atomic.Pointer[prevState]
 	memo   atomic.Pointer[any]
-}
-
-// prevState is the content and id of the state event that an event replaced.
-type prevState struct {
-	content []byte
-	id      string
-	sender  string
 }
 
 // Memo keeps one value derived from the event for as long as it is in memory.
