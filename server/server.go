@@ -18,6 +18,7 @@ import (
 	"hearth/base/config"
 	"hearth/base/db"
 	"hearth/base/limit"
+	"hearth/base/lockdir"
 	"hearth/base/notify"
 	"hearth/base/store"
 	"hearth/calls/turn"
@@ -109,6 +110,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.accounts = account.New(s.db, account.Options{
 		ServerName:   name,
 		Mode:         account.Mode(s.cfg.Registration.Mode),
+		OpenOnlyFrom: s.cfg.OpenOnlyFrom,
 		SharedSecret: s.cfg.Registration.SharedSecret,
 		Guests:       s.cfg.Registration.Guests,
 		Log:          s.log,
@@ -143,7 +145,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	if s.turn != nil {
 		if err := s.turn.Start(); err != nil {
-			return err
+			return lockdir.Explain(err, "[turn]")
 		}
 	}
 	return nil

@@ -13,8 +13,9 @@ import (
 	"hearth/matrix/roomver"
 )
 
-// maxRecent bounds how many of a room's newest events are kept at hand.
-const maxRecent = 32
+// maxRecent bounds how many of a room's newest events are kept at hand; after a
+// trim half of them are, which is more than clients ask for at first.
+const maxRecent = 48
 
 // recent holds a room's newest events since it became live: what nearly every
 // /sync asks for.
