@@ -19,6 +19,10 @@ type Hub struct {
 	rooms   map[int64]map[*Listener]struct{}
 	users   map[string]map[*Listener]struct{}
 	pending map[*Listener]struct{} // woken by the next Advance
+	// What was noted since the last Advance, for those who begin to listen only
+	// now: they may have looked at a position from before it.
+	changedRooms map[int64]struct{}
+	changedUsers map[string]struct{}
 }
 
 // NewHub returns a Hub at stream position pos.
@@ -27,6 +31,9 @@ func NewHub(pos int64) *Hub {
 		rooms:   map[int64]map[*Listener]struct{}{},
 		users:   map[string]map[*Listener]struct{}{},
 		pending: map[*Listener]struct{}{},
+
+		changedRooms: map[int64]struct{}{},
+		changedUsers: map[string]struct{}{},
 	}
 	h.pos.Store(pos)
 	h.live.Store(time.Now().UnixMilli())
@@ -49,6 +56,7 @@ func (h *Hub) NextLive() int64 { return h.live.Add(1) }
 func (h *Hub) Room(room int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.changedRooms[room] = struct{}{}
 	for l := range h.rooms[room] {
 		h.pending[l] = struct{}{}
 	}
@@ -58,6 +66,7 @@ func (h *Hub) Room(room int64) {
 func (h *Hub) User(user string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.changedUsers[user] = struct{}{}
 	for l := range h.users[user] {
 		h.pending[l] = struct{}{}
 	}
@@ -71,6 +80,8 @@ func (h *Hub) Advance(pos int64) {
 	if len(woken) > 0 {
 		h.pending = map[*Listener]struct{}{}
 	}
+	clear(h.changedRooms)
+	clear(h.changedUsers)
 	h.mu.Unlock()
 	for l := range woken {
 		l.wake()
@@ -123,6 +134,9 @@ func (h *Hub) Listen(user string) *Listener {
 		h.users[user] = map[*Listener]struct{}{}
 	}
 	h.users[user][l] = struct{}{}
+	if _, changed := h.changedUsers[user]; changed {
+		h.pending[l] = struct{}{}
+	}
 	return l
 }
 
@@ -135,6 +149,9 @@ func (l *Listener) Watch(room int64) {
 	}
 	l.hub.rooms[room][l] = struct{}{}
 	l.rooms[room] = struct{}{}
+	if _, changed := l.hub.changedRooms[room]; changed {
+		l.hub.pending[l] = struct{}{}
+	}
 }
 
 // Unwatch takes a room away again.

@@ -48,7 +48,7 @@ func (b *syncBuild) joined(r *room.Room, ur *userRoom) (bool, error) {
 	if err := b.timeline(r, viewer, news); err != nil {
 		return false, err
 	}
-	members, err := b.state(r, viewer, news, isNew)
+	members, err := b.state(r, news, isNew)
 	if err != nil {
 		return false, err
 	}
@@ -185,7 +185,7 @@ func (b *syncBuild) timeline(r *room.Room, viewer *room.Viewer, n roomNews) erro
 
 // state writes the state that the client needs to understand the timeline. It
 // reports whether memberships changed since the client looked.
-func (b *syncBuild) state(r *room.Room, viewer *room.Viewer, n roomNews, isNew bool) (members bool, err error) {
+func (b *syncBuild) state(r *room.Room, n roomNews, isNew bool) (members bool, err error) {
 	upto, name := n.before, "state"
 	if b.req.StateAfter != "" {
 		upto, name = n.after, b.req.StateAfter
@@ -217,7 +217,7 @@ func (b *syncBuild) state(r *room.Room, viewer *room.Viewer, n roomNews, isNew b
 	b.out = append(b.out, `,"`...)
 	b.out = append(b.out, name...)
 	b.out = append(b.out, `":{"events":`...)
-	if b.out, err = b.enc.AppendArray(b.ctx, b.out, r, viewer, events); err != nil {
+	if b.out, err = b.enc.AppendState(b.ctx, b.out, r, events); err != nil {
 		return false, err
 	}
 	b.out = append(b.out, '}')
@@ -347,7 +347,7 @@ func (b *syncBuild) left(r *room.Room, ur *userRoom) (bool, error) {
 	if err := b.timeline(r, viewer, news); err != nil {
 		return false, err
 	}
-	if _, err := b.state(r, viewer, news, isNew); err != nil {
+	if _, err := b.state(r, news, isNew); err != nil {
 		return false, err
 	}
 	if data := b.roomData(r.NID); len(data) > 0 {

@@ -67,13 +67,19 @@ func (ev *Event) Client() []byte {
 func (ev *Event) clientJSON() []byte {
 	b := make([]byte, 0, len(ev.Content)+len(ev.ID)+len(ev.RoomID)+len(ev.Sender)+len(ev.Type)+128)
 	b = append(b, `{"content":`...)
-	b = append(b, ev.Content...)
+	redaction := ev.Type == "m.room.redaction" && ev.Redacts != ""
+	if redaction {
+		// Clients of every age find the target where they look for it: at the
+		// top or in the content (rooms/v11/#moving-the-redacts-property-of-mroomredaction-events-to-a-content-property).
+		b = canonjson.With(b, ev.Content, "redacts", canonjson.Quote(nil, ev.Redacts))
+	} else {
+		b = append(b, ev.Content...)
+	}
 	b = append(b, `,"event_id":`...)
 	b = canonjson.Quote(b, ev.ID)
 	b = append(b, `,"origin_server_ts":`...)
 	b = strconv.AppendInt(b, ev.OriginServerTS, 10)
-	if ev.Type == "m.room.redaction" && ev.Redacts != "" {
-		// Clients of every age find the target at the top.
+	if redaction {
 		b = append(b, `,"redacts":`...)
 		b = canonjson.Quote(b, ev.Redacts)
 	}
