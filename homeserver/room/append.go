@@ -38,7 +38,7 @@ func (e *Engine) Send(ctx context.Context, roomID string, d Draft) (*Event, erro
 	if d.StateKey == nil && d.Type != "m.room.redaction" {
 		return e.sendMessage(ctx, roomID, d)
 	}
-	events, err := e.sendAll(ctx, roomID, func(locked) ([]Draft, error) { return []Draft{d}, nil })
+	events, err := e.sendAll(ctx, roomID, func(locked, *view) ([]Draft, error) { return []Draft{d}, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (e *Engine) Send(ctx context.Context, roomID string, d Draft) (*Event, erro
 // sendAll adds the events that plan asks for, in one transaction. plan runs
 // with the room locked, so what it reads there still holds when its events are
 // checked.
-func (e *Engine) sendAll(ctx context.Context, roomID string, plan func(locked) ([]Draft, error)) ([]*Event, error) {
+func (e *Engine) sendAll(ctx context.Context, roomID string, plan func(locked, *view) ([]Draft, error)) ([]*Event, error) {
 	var events []*Event
 	err := retryMoved(func() (err error) {
 		events, err = e.trySend(ctx, roomID, plan)
@@ -72,7 +72,7 @@ func retryMoved(try func() error) error {
 // dropped and the next attempt loads it anew.
 var errMoved = errors.New("the room was changed by another process")
 
-func (e *Engine) trySend(ctx context.Context, roomID string, plan func(locked) ([]Draft, error)) ([]*Event, error) {
+func (e *Engine) trySend(ctx context.Context, roomID string, plan func(locked, *view) ([]Draft, error)) ([]*Event, error) {
 	r, err := e.Room(ctx, roomID)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,8 @@ func (e *Engine) trySend(ctx context.Context, roomID string, plan func(locked) (
 		return nil, err
 	}
 	defer lk.release()
-	drafts, err := plan(lk)
+	v := newView(ctx, e, lk.Room, lk.Current().State)
+	drafts, err := plan(lk, v)
 	if err != nil || len(drafts) == 0 {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (e *Engine) trySend(ctx context.Context, roomID string, plan func(locked) (
 			return []*Event{ev}, err
 		}
 	}
-	b, err := e.prepare(ctx, lk, drafts)
+	b, err := e.prepare(ctx, lk, v, drafts)
 	if err != nil {
 		return nil, err
 	}
@@ -126,14 +127,13 @@ type redaction struct {
 	target *Event
 }
 
-// prepare builds, signs and checks the drafts on top of the current state.
-func (e *Engine) prepare(ctx context.Context, lk locked, drafts []Draft) (*batch, error) {
+// prepare builds, signs and checks the drafts on top of view, the current state.
+func (e *Engine) prepare(ctx context.Context, lk locked, view *view, drafts []Draft) (*batch, error) {
 	cur := lk.Current()
 	b := &batch{after: cur.HeadIDs, head: cur.HeadIDs, depth: cur.Depth}
 	if t := lk.tip; t != nil {
 		b.after, b.head, b.depth = t.head, t.head, t.depth
 	}
-	view := newView(ctx, e, lk.Room, cur.State)
 	for _, d := range drafts {
 		if err := e.prepareOne(ctx, lk, b, view, d); err != nil {
 			return nil, err
@@ -231,11 +231,12 @@ type view struct {
 	root  int64
 	fresh map[Key]*Event // what differs from the version at root
 	gone  map[Key]bool   // what is no longer there
+	seen  map[Key]*Event // what was looked up at root, nil for nothing
 	err   error          // the first failure of the store
 }
 
 func newView(ctx context.Context, e *Engine, r *Room, root int64) *view {
-	return &view{ctx: ctx, e: e, room: r, root: root, fresh: map[Key]*Event{}, gone: map[Key]bool{}}
+	return &view{ctx: ctx, e: e, room: r, root: root, fresh: map[Key]*Event{}, gone: map[Key]bool{}, seen: map[Key]*Event{}}
 }
 
 func (v *view) event(typ, stateKey string) *Event {
@@ -245,10 +246,14 @@ func (v *view) event(typ, stateKey string) *Event {
 	if v.gone[Key{typ, stateKey}] {
 		return nil
 	}
+	if ev, ok := v.seen[Key{typ, stateKey}]; ok {
+		return ev
+	}
 	ev, err := v.e.StateEvent(v.ctx, v.room, v.root, typ, stateKey)
 	if err != nil && v.err == nil {
 		v.err = err
 	}
+	v.seen[Key{typ, stateKey}] = ev
 	return ev
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"hearth/base/db"
 	"hearth/base/store"
+	"hearth/base/trie"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -110,7 +111,7 @@ func (e *Engine) createFrom(ctx context.Context, v *roomver.Version, id string, 
 		return nil, err
 	}
 	defer lk.release()
-	b, err := e.prepare(ctx, lk, drafts)
+	b, err := e.prepare(ctx, lk, newView(ctx, e, r, trie.Empty), drafts)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func (e *Engine) launch(ctx context.Context, r *Room, d Draft) (f *flight, mine 
 			return f, false, nil
 		}
 	}
-	b, err := e.prepare(ctx, lk, []Draft{d})
+	b, err := e.prepare(ctx, lk, newView(ctx, e, r, r.Current().State), []Draft{d})
 	if err != nil {
 		return nil, false, err
 	}

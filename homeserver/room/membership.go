@@ -229,9 +229,8 @@ func (e *Engine) setMembership(ctx context.Context, sender, roomID, target strin
 	if _, err := mxid.ParseUserID(target); err != nil {
 		return err
 	}
-	_, err := e.sendAll(ctx, roomID, func(lk locked) ([]Draft, error) {
+	_, err := e.sendAll(ctx, roomID, func(lk locked, v *view) ([]Draft, error) {
 		if check != nil {
-			v := newView(ctx, e, lk.Room, lk.Current().State)
 			if err := firstError(check(lk, v), v.err); err != nil {
 				return nil, err
 			}

@@ -95,7 +95,7 @@ func (e *Engine) replacement(ctx context.Context, old *view, user string, v *roo
 		return nil, err
 	}
 	defer lk.release()
-	b, err := e.prepare(ctx, lk, drafts)
+	b, err := e.prepare(ctx, lk, newView(ctx, e, lk.Room, lk.Current().State), drafts)
 	if err != nil {
 		return nil, err
 	}
