@@ -57,6 +57,7 @@ func Answer(w http.ResponseWriter, r *http.Request, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	hurryReader(w, len(body))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client may have gone away, which is its right
 }
@@ -68,6 +69,9 @@ func Body(r *http.Request) (json.RawMessage, error) {
 	body, err := io.ReadAll(r.Body)
 	if isTooLarge(err) {
 		return nil, mxerr.New(mxerr.TooLarge, "The body is too large")
+	}
+	if isLate(err) {
+		return nil, &mxerr.Error{Code: mxerr.Unknown, Text: "The body did not arrive in time", Status: http.StatusRequestTimeout}
 	}
 	if err != nil {
 		return nil, &mxerr.Error{Code: mxerr.NotJSON, Text: "The body could not be read", Cause: err}

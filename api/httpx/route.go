@@ -204,7 +204,8 @@ func (rt *Router) guard(route Route) http.Handler {
 		maxBody = DefaultMaxBody
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		unhurried(w)
+		r.Body = http.MaxBytesReader(w, hurry(w, r, maxBody), maxBody)
 		call := &call{router: rt, addr: rt.clientAddr(r)}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, call))
 		if err := rt.admit(r, route, call); err != nil {

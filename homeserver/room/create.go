@@ -75,13 +75,18 @@ func (e *Engine) Create(ctx context.Context, creator string, req CreateRequest) 
 	if err != nil {
 		return nil, err
 	}
-	id := ""
+	id := e.newRoomID(v, drafts)
+	return e.createFrom(ctx, v, id, drafts, createOptions{listed: req.Visibility == "public", alias: req.alias(e.Server), creator: creator})
+}
+
+// newRoomID makes the id of a room that begins with drafts. In version 12 it
+// returns "": the create event will name the room, and gets a time of its own.
+func (e *Engine) newRoomID(v *roomver.Version, drafts []Draft) string {
 	if v.RoomIDIsCreate {
 		drafts[0].Timestamp = e.createTime()
-	} else {
-		id = "!" + mxid.RandomString(18) + ":" + string(e.Server)
+		return ""
 	}
-	return e.createFrom(ctx, v, id, drafts, createOptions{listed: req.Visibility == "public", alias: req.alias(e.Server), creator: creator})
+	return "!" + mxid.RandomString(18) + ":" + string(e.Server)
 }
 
 // createTime is the time of a new room, in milliseconds, different from that of

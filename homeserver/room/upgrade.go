@@ -76,10 +76,7 @@ func (e *Engine) replacement(ctx context.Context, old *view, user string, v *roo
 	if err != nil {
 		return nil, err
 	}
-	id := ""
-	if !v.RoomIDIsCreate {
-		id = "!" + mxid.RandomString(18) + ":" + string(e.Server)
-	}
+	id := e.newRoomID(v, drafts)
 	listed := false
 	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		listed, err = store.Listed(tx, old.room.NID)
