@@ -1,0 +1,62 @@
+package httpx
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// How long a client may take to send a body or to read an answer: a minute,
+// and more for what is large, so that the slowest network that is of use gets
+// through and one that only pretends to talk holds nothing.
+const (
+	patience     = time.Minute
+	slowestBytes = 32 << 10 // per second
+)
+
+func timeFor(bytes int64) time.Duration {
+	return patience + time.Duration(bytes/slowestBytes)*time.Second
+}
+
+// hurried is a body with a time by which it must be here.
+type hurried struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+// hurry gives the body of r until then. The deadline goes when the body has
+// been read: the connection is watched on, for a client that hangs up.
+func hurry(w http.ResponseWriter, r *http.Request, most int64) io.ReadCloser {
+	if r.Body == nil || r.Body == http.NoBody {
+		return http.NoBody
+	}
+	conn := http.NewResponseController(w)
+	if conn.SetReadDeadline(time.Now().Add(timeFor(most))) != nil {
+		return r.Body // not a network connection
+	}
+	return &hurried{r.Body, conn}
+}
+
+func (h *hurried) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = h.conn.SetReadDeadline(time.Time{}) // a connection that is gone needs none
+	}
+	return n, err
+}
+
+// isLate tells a body that did not arrive in time.
+func isLate(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// unhurried lets the handler take its time before it answers, whatever was set
+// for the answer before on this connection.
+func unhurried(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // recorders of tests have no deadlines
+}
+
+// hurryReader gives the client until then to read an answer.
+func hurryReader(w http.ResponseWriter, bytes int) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeFor(int64(bytes)))) // as above
+}
