@@ -244,3 +244,25 @@ func TestTextIsText(t *testing.T) {
 		}
 	})
 }
+
+// A full disk under PostgreSQL is told apart from other failures, and later
+// writes work. That SQLite does so too is seen on a disk that is really full,
+// in e2e/crash.
+func TestPostgresDiskFull(t *testing.T) {
+	d := open(t, dbtest.Postgres(t))
+	err := d.Write(t.Context(), func(tx *db.Tx) error {
+		if err := insert(tx, tx.NextPos(), "lost"); err != nil {
+			return err
+		}
+		return tx.Exec(`DO $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$`)
+	})
+	if !errors.Is(err, db.ErrFull) {
+		t.Errorf("err = %v, want ErrFull", err)
+	}
+	if err := d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, tx.NextPos(), "alice") }); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	if n := count(t, d); n != 1 || d.Position() != 1 {
+		t.Errorf("%d rows at position %d, want 1 and 1", n, d.Position())
+	}
+}

@@ -3,6 +3,7 @@ package crash
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,9 +52,12 @@ func TestFullDisk(t *testing.T) {
 	for n := 0; refused == nil && n < 2000; n++ {
 		refused = alice.try(ctx, padding)
 	}
-	if refusal := new(e2e.StatusError); !errors.As(refused, &refusal) || refusal.Status < 500 || refusal.Code == "" {
-		t.Fatalf("on a full disk sending says %v, want a Matrix error that says the server is at fault", refused)
+	if refusal := new(e2e.StatusError); !errors.As(refused, &refusal) || refusal.Status != http.StatusInsufficientStorage || refusal.Code == "" {
+		t.Fatalf("on a full disk sending says %v, want a Matrix error with status 507", refused)
 	}
+	listener := &reader{user: users[1], heard: map[string][]message{}}
+	listener.sync(ctx, t)
+	compare(t, "/sync on a full disk", listener.heard[rooms[0]], []*sender{alice})
 	compare(t, "history on a full disk", history(ctx, t, users[1], rooms[0]), []*sender{alice})
 
 	if err := os.Remove(filler); err != nil {
@@ -64,6 +68,8 @@ func TestFullDisk(t *testing.T) {
 	h.Restart(t)
 	say(20)
 	compare(t, "history", history(ctx, t, users[1], rooms[0]), []*sender{alice})
+	listener.sync(ctx, t)
+	compare(t, "/sync", listener.heard[rooms[0]], []*sender{alice})
 	h.Stop(t)
 	checkSQLite(t, h.Data)
 }
