@@ -88,17 +88,27 @@ func (s *Server) Addr() string {
 	return s.listeners.addrs[0].String()
 }
 
-// stop lets requests finish until ctx is over, then cuts them off.
+// stop lets requests finish until ctx is nearly over, then cuts them off: those
+// that are stuck must leave time to close the rest in order.
 func (l *listeners) stop(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*3/4)
+		defer cancel()
+	}
 	l.mu.Lock()
 	servers := l.servers
 	l.mu.Unlock()
-	var err error
-	for _, srv := range servers {
-		if srv.Shutdown(ctx) != nil {
-			err = errors.Join(err, srv.Close())
-		}
+	errs := make([]error, len(servers))
+	var stopping sync.WaitGroup
+	for i, srv := range servers {
+		stopping.Go(func() {
+			if srv.Shutdown(ctx) != nil {
+				errs[i] = srv.Close()
+			}
+		})
 	}
+	stopping.Wait()
 	l.running.Wait()
-	return err
+	return errors.Join(errs...)
 }
