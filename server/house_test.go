@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -113,12 +112,4 @@ func say(ctx context.Context, who *e2e.Client, room, txn, text string) (string, 
 	path := fmt.Sprintf("/_matrix/client/v3/rooms/%s/send/m.room.message/%s", url.PathEscape(room), url.PathEscape(txn))
 	err := who.Do(ctx, http.MethodPut, path, map[string]any{"msgtype": "m.text", "body": text}, &sent)
 	return sent.ID, err
-}
-
-// refusal is the Matrix error in err; the zero value for any other error.
-func refusal(err error) e2e.StatusError {
-	if e := new(e2e.StatusError); errors.As(err, &e) {
-		return *e
-	}
-	return e2e.StatusError{}
 }
