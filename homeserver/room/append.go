@@ -414,8 +414,9 @@ func (c *commit) store() error {
 	return nil
 }
 
-// storeEvent gives an event its place and stores it with the state it makes.
-func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
+// place gives an event its numbers: that of its state key, its own, and its
+// place in the timeline.
+func (c *commit) place(ev *Event) error {
 	if ev.StateKey != nil {
 		sk, err := c.intern(Key{ev.Type, *ev.StateKey})
 		if err != nil {
@@ -425,6 +426,14 @@ func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
 	}
 	ev.NID = c.tx.NextPos()
 	ev.Ord, ev.Room = ev.NID, c.next.NID
+	return nil
+}
+
+// storeEvent gives an event its place and stores it with the state it makes.
+func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
+	if err := c.place(ev); err != nil {
+		return err
+	}
 	nids[ev.ID] = ev.NID
 	for i, id := range ev.AuthEvents {
 		if nid := nids[id]; nid != 0 {
@@ -451,16 +460,8 @@ func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
 
 // setState makes a new version of the state in which event holds sk.
 func (c *commit) setState(sk, event int64) error {
-	root, packs, err := trie.Apply(c.src, c.next.State, []trie.Entry{{Key: sk, Val: event}}, c.tx.NextPos)
+	root, err := c.apply(resolution{c.next.State, []trie.Entry{{Key: sk, Val: event}}})
 	if err != nil {
-		return err
-	}
-	for _, p := range packs {
-		if c.src.fresh[p.ID], err = trie.Decode(p); err != nil {
-			return err
-		}
-	}
-	if err := store.InsertPacks(c.tx, c.next.NID, packs); err != nil {
 		return err
 	}
 	c.next.State = root

@@ -263,16 +263,10 @@ func (c *commit) apply(res resolution) (int64, error) {
 // it a head of the room.
 func (c *commit) storeIncoming(in *incoming) error {
 	ev := in.ev
-	if ev.StateKey != nil {
-		sk, err := c.intern(Key{ev.Type, *ev.StateKey})
-		if err != nil {
-			return err
-		}
-		ev.SK = sk
+	err := c.place(ev)
+	if err != nil {
+		return err
 	}
-	ev.NID = c.tx.NextPos()
-	ev.Ord, ev.Room = ev.NID, c.next.NID
-	var err error
 	if ev.State, err = c.apply(in.before); err != nil {
 		return err
 	}
