@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hearth/api/clientapi"
+	"hearth/base/config"
 	"hearth/base/netguard"
 	"hearth/calls/turn"
 	"hearth/matrix/mxid"
@@ -69,18 +70,20 @@ func (r relay) uris() []string {
 	return append(plain, tls...)
 }
 
-// turnHost is the name or address under which clients reach the relay: the one
-// given for it, else the server's name without its port.
-func (s *Server) turnHost() string {
-	if ext := s.cfg.Network.External; len(ext) > 0 {
-		return ext[0].String()
-	}
-	for _, a := range []string{s.cfg.TURN.UDP, s.cfg.TURN.TCP, s.cfg.TURN.TLS} {
-		if host, _, err := net.SplitHostPort(a); err == nil && host != "" {
-			if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
-				return host
-			}
+// turnHosts are the names under which clients reach the relay: plain, and over
+// TLS. A relay that listens on one address is called by that address. Otherwise
+// TLS needs the server's name, since that is what certificates are for; plain
+// TURN takes the external address if one was given, and else the name too.
+func turnHosts(c *config.Config) (plain, tls string) {
+	for _, a := range []string{c.TURN.UDP, c.TURN.TCP, c.TURN.TLS} {
+		host, _, err := net.SplitHostPort(a)
+		if ip := net.ParseIP(host); err == nil && ip != nil && !ip.IsUnspecified() && len(c.Network.External) == 0 {
+			return host, host
 		}
 	}
-	return mxid.ServerName(s.cfg.ServerName).Host()
+	name := mxid.ServerName(c.ServerName).Host()
+	if len(c.Network.External) > 0 {
+		return c.Network.External[0].String(), name
+	}
+	return name, name
 }

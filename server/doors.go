@@ -6,7 +6,6 @@ import (
 	"hearth/api/httpx"
 	"hearth/api/webui"
 	"hearth/api/wellknown"
-	"hearth/matrix/mxid"
 )
 
 // buildDoors makes the router with every door.
@@ -16,7 +15,8 @@ func (s *Server) buildDoors() {
 		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222"},
 	}
 	if s.turn != nil {
-		accounts.TURN = relay{s.turn, s.turnHost(), mxid.ServerName(s.cfg.ServerName).Host()}
+		plain, tls := turnHosts(s.cfg)
+		accounts.TURN = relay{s.turn, plain, tls}
 	}
 	cfg := httpx.Config{Auth: accounts, Proxies: s.cfg.Listen.TrustedProxies, Log: s.log}
 	if s.limits != nil {
