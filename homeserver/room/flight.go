@@ -76,6 +76,19 @@ func (e *Engine) trySendMessage(ctx context.Context, roomID string, d Draft) (*E
 	if err != nil {
 		return nil, err
 	}
+	ev, err := e.arrive(ctx, r, f, mine)
+	if err != nil && d.TxnID != "" {
+		// Another request of the transaction may have landed after we looked and
+		// before we launched. The store takes only the first.
+		if first, berr := e.sentBefore(ctx, r, d); berr == nil && first != nil {
+			return first, nil
+		}
+	}
+	return ev, err
+}
+
+// arrive waits for a flight, and clears up after one of ours that failed.
+func (e *Engine) arrive(ctx context.Context, r *Room, f *flight, mine bool) (*Event, error) {
 	if !mine {
 		return f.join(ctx)
 	}
