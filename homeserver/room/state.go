@@ -20,18 +20,38 @@ type stateKeys struct {
 	mu    sync.RWMutex
 	nids  map[Key]int64
 	names map[int64]Key
+	// absent says up to which stream position a key had no number. State as old
+	// as that cannot hold it, whoever has interned it since.
+	absent map[Key]int64
 }
 
 const maxStateKeys = 200_000
 
 func newStateKeys() *stateKeys {
-	return &stateKeys{nids: map[Key]int64{}, names: map[int64]Key{}}
+	return &stateKeys{nids: map[Key]int64{}, names: map[int64]Key{}, absent: map[Key]int64{}}
 }
 
 func (k *stateKeys) nid(key Key) int64 {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.nids[key]
+}
+
+// isAbsent reports whether no version of a state up to root can hold a key.
+func (k *stateKeys) isAbsent(key Key, root int64) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	upto, ok := k.absent[key]
+	return ok && root <= upto
+}
+
+func (k *stateKeys) putAbsent(key Key, upto int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.absent) >= maxStateKeys {
+		clear(k.absent)
+	}
+	k.absent[key] = max(upto, k.absent[key])
 }
 
 func (k *stateKeys) name(nid int64) (Key, bool) {
@@ -156,10 +176,15 @@ func (e *Engine) skOf(ctx context.Context, key Key) (nid int64, err error) {
 // StateEvent returns the event that holds a piece of state in the version at
 // root, or nil.
 func (e *Engine) StateEvent(ctx context.Context, r *Room, root int64, typ, stateKey string) (*Event, error) {
-	if root == trie.Empty {
+	key := Key{typ, stateKey}
+	if root == trie.Empty || e.keys.isAbsent(key, root) {
 		return nil, nil
 	}
-	sk, err := e.skOf(ctx, Key{typ, stateKey})
+	upto := e.DB.Position() // before the look-up: later keys have greater numbers
+	sk, err := e.skOf(ctx, key)
+	if err == nil && sk == 0 {
+		e.keys.putAbsent(key, upto)
+	}
 	if err != nil || sk == 0 {
 		return nil, err
 	}
