@@ -74,6 +74,7 @@ type DB struct {
 // readers lends connections to Read.
 type readers interface {
 	get(ctx context.Context) (conn, error)
+	// put takes a connection back, and ends the transaction that it is in.
 	put(conn)
 	close()
 }
@@ -152,7 +153,6 @@ func (d *DB) Read(ctx context.Context, f func(*Tx) error) error {
 	if err := c.begin(ctx, false); err != nil {
 		return err
 	}
-	defer c.rollback()
 	return f(&Tx{conn: c, engine: d.engine})
 }
 

@@ -66,8 +66,17 @@ func (r *pgReaders) get(ctx context.Context) (conn, error) {
 	return &pgConn{c: c.Conn(), pooled: c}, nil
 }
 
-func (r *pgReaders) put(c conn) { c.(*pgConn).pooled.Release() }
-func (r *pgReaders) close()     { r.pool.Close() }
+// put ends the transaction on the side: the reader has what it came for and need
+// not wait for the server to say so. close waits for it.
+func (r *pgReaders) put(c conn) {
+	p := c.(*pgConn)
+	go func() {
+		p.rollback()
+		p.pooled.Release()
+	}()
+}
+
+func (r *pgReaders) close() { r.pool.Close() }
 
 // begin only notes the BEGIN: it travels with the first query.
 func (p *pgConn) begin(ctx context.Context, write bool) error {

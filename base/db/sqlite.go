@@ -79,7 +79,10 @@ func (p *connPool) get(ctx context.Context) (conn, error) {
 	}
 }
 
-func (p *connPool) put(c conn) { p.free <- c }
+func (p *connPool) put(c conn) {
+	c.rollback()
+	p.free <- c
+}
 
 // close waits for lent connections: SQLite folds its log into the database
 // file when the last connection goes.
