@@ -75,17 +75,23 @@ func (h *Hub) User(user string) {
 // Advance makes pos visible and wakes everybody noted since the last call.
 func (h *Hub) Advance(pos int64) {
 	h.pos.Store(pos)
-	h.mu.Lock()
-	woken := h.pending
-	if len(woken) > 0 {
-		h.pending = map[*Listener]struct{}{}
-	}
-	clear(h.changedRooms)
-	clear(h.changedUsers)
-	h.mu.Unlock()
-	for l := range woken {
+	for l := range h.takePending() {
 		l.wake()
 	}
+}
+
+// takePending returns who is to be woken; nobody else holds the map any more.
+func (h *Hub) takePending() map[*Listener]struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.changedRooms)
+	clear(h.changedUsers)
+	if len(h.pending) == 0 {
+		return nil
+	}
+	woken := h.pending
+	h.pending = map[*Listener]struct{}{}
+	return woken
 }
 
 // WakeRoom wakes those who listen to a room at once, for changes without a

@@ -1,6 +1,9 @@
 package notify
 
-import "testing"
+import (
+	"sync"
+	"testing"
+)
 
 func woken(c <-chan struct{}) bool {
 	select {
@@ -72,4 +75,26 @@ func TestLateListenerIsWoken(t *testing.T) {
 	if woken(c) || woken(d) {
 		t.Error("woken for nothing")
 	}
+}
+
+// Listeners come and go while positions advance; the race detector watches.
+func TestListenersComeAndGo(t *testing.T) {
+	h := NewHub(0)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				l := h.Listen("@alice:test")
+				l.Watch(1)
+				l.Close()
+			}
+		})
+	}
+	for pos := range int64(400) {
+		if pos%2 == 0 {
+			h.Room(1)
+		}
+		h.Advance(pos + 1)
+	}
+	wg.Wait()
 }
