@@ -1,0 +1,1 @@
+-- Keys of devices and users, and who must hear that they changed.

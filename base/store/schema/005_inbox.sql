@@ -1,0 +1,1 @@
+-- Messages to devices, key backups, dehydrated devices.

@@ -1,0 +1,1 @@
+-- Files that users uploaded or looked at.

@@ -1,0 +1,1 @@
+-- Where notifications go when nobody looks.

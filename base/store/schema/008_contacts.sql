@@ -1,0 +1,1 @@
+-- Mail addresses and phone numbers, moderation of accounts, reports.

@@ -1,0 +1,1 @@
+-- What finds events again: relations, words, times.

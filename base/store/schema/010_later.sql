@@ -1,0 +1,1 @@
+-- Events that are to be sent later, or stay for a while.

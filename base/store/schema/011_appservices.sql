@@ -1,0 +1,1 @@
+-- How far application services have been told.
