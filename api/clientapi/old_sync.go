@@ -56,7 +56,7 @@ func (a *Rooms) initialSync(ctx context.Context, r *http.Request, _ httpx.None) 
 	out = append(out, `],"presence":[],"account_data":`...)
 	var data []store.AccountData
 	if a.Personal != nil {
-		if data, err = a.Personal.InRoom(ctx, user, 0); err != nil {
+		if data, err = a.Personal.In(ctx, user, 0); err != nil {
 			return nil, err
 		}
 	}

@@ -69,7 +69,7 @@ func (a *Rooms) appendRoomExtras(ctx context.Context, out []byte, r *room.Room) 
 	var data []store.AccountData
 	if a.Personal != nil {
 		var err error
-		if data, err = a.Personal.InRoom(ctx, httpx.Who(ctx).User, r.NID); err != nil {
+		if data, err = a.Personal.In(ctx, httpx.Who(ctx).User, r.NID); err != nil {
 			return nil, err
 		}
 	}

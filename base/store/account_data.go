@@ -41,12 +41,17 @@ func AccountDataSince(tx *db.Tx, user string, after, upto int64) ([]AccountData,
 		WHERE usr = $1 AND pos > $2 AND pos <= $3 ORDER BY pos`, user, after, upto)
 }
 
-// AccountDataIn returns a user's entries of one room (0 for those of none) that
-// are not deleted.
-func AccountDataIn(tx *db.Tx, user string, room int64) ([]AccountData, error) {
-	return db.All(tx, (*AccountData).columns, `
-		SELECT `+accountDataColumns+` FROM account_data
-		WHERE usr = $1 AND room = $2 AND deleted = $3 ORDER BY type`, user, room, false)
+// AccountDataIn returns a user's entries of some rooms (0 for those of none)
+// that are not deleted, in order of their types.
+func AccountDataIn(tx *db.Tx, user string, rooms ...int64) (all []AccountData, err error) {
+	err = db.In(rooms, 3, func(in string, args []any) error {
+		some, err := db.All(tx, (*AccountData).columns, `
+			SELECT `+accountDataColumns+` FROM account_data
+			WHERE usr = $1 AND deleted = $2 AND room IN (`+in+`) ORDER BY type`, append([]any{user, false}, args...)...)
+		all = append(all, some...)
+		return err
+	})
+	return all, err
 }
 
 // CountAccountData counts a user's entries.

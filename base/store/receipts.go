@@ -53,10 +53,15 @@ func ReceiptsSince(tx *db.Tx, room, after, upto int64, user string) ([]Receipt, 
 		room, after, upto, user)
 }
 
-// ReceiptsOf returns a user's own receipts in a room.
-func ReceiptsOf(tx *db.Tx, user string, room int64) ([]Receipt, error) {
-	return db.All(tx, (*Receipt).columns, `
-		SELECT `+receiptColumns+` FROM receipts WHERE usr = $1 AND room = $2 ORDER BY pos`, user, room)
+// ReceiptsOf returns a user's own receipts in some rooms.
+func ReceiptsOf(tx *db.Tx, user string, rooms ...int64) (all []Receipt, err error) {
+	err = db.In(rooms, 2, func(in string, args []any) error {
+		some, err := db.All(tx, (*Receipt).columns, `
+			SELECT `+receiptColumns+` FROM receipts WHERE usr = $1 AND room IN (`+in+`) ORDER BY pos`, append([]any{user}, args...)...)
+		all = append(all, some...)
+		return err
+	})
+	return all, err
 }
 
 // ReceiptsOfUser returns a user's own receipts in all rooms.

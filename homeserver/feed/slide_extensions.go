@@ -151,6 +151,18 @@ func (b *slide) perRoom(x *SlideExtension, anew bool, write func(m *match, at To
 	return nil
 }
 
+// firsts are the rooms of an extension of which the client gets all there is:
+// what one query reads of them need not be read room by room.
+func (b *slide) firsts(x *SlideExtension, anew bool) (nids []int64) {
+	for i := range b.matches {
+		m := &b.matches[i]
+		if _, first := b.since(m, anew); first && b.idOf(m.Room) != "" && b.inScope(x, m) {
+			nids = append(nids, m.Room)
+		}
+	}
+	return nids
+}
+
 // accountData writes the user's own data (MSC3959).
 func (b *slide) accountData(start int) error {
 	x := &b.req.Extensions.AccountData
@@ -178,10 +190,16 @@ func (b *slide) accountData(start int) error {
 		b.out = append(b.out, ',')
 	}
 	roomsAt := len(b.out)
+	all, err := p.In(b.ctx, b.u.id, b.firsts(x, anew)...)
+	if err != nil {
+		return err
+	}
 	err = b.perRoom(x, anew, func(m *match, at Token, first bool) error {
 		data := changes
-		if first || at != b.c.base.at {
-			if data, err = p.InRoom(b.ctx, b.u.id, m.Room); err != nil {
+		if first {
+			data = all
+		} else if at != b.c.base.at {
+			if data, err = p.In(b.ctx, b.u.id, m.Room); err != nil {
 				return err
 			}
 		}
@@ -204,7 +222,7 @@ func (b *slide) accountData(start int) error {
 // globalData writes account data of no room.
 func (b *slide) globalData(anew bool, changes []store.AccountData) error {
 	if anew {
-		all, err := b.f.Personal.InRoom(b.ctx, b.u.id, 0)
+		all, err := b.f.Personal.In(b.ctx, b.u.id, 0)
 		if err != nil {
 			return err
 		}
@@ -245,7 +263,11 @@ func (b *slide) receipts(start int) error {
 	b.open(start, "receipts")
 	b.out = append(b.out, '{')
 	bare := len(b.out)
-	err := b.perRoom(x, anew, func(m *match, at Token, first bool) error {
+	allOwn, err := b.f.Receipts.Own(b.ctx, b.u.id, b.firsts(x, anew)...)
+	if err != nil {
+		return err
+	}
+	err = b.perRoom(x, anew, func(m *match, at Token, first bool) error {
 		if m.Membership != store.Join || !first && b.f.Receipts.LastPos(m.Room) <= at.Pos {
 			return nil
 		}
@@ -258,11 +280,12 @@ func (b *slide) receipts(start int) error {
 			return err
 		}
 		if first {
-			own, err := b.f.Receipts.Own(b.ctx, b.u.id, m.Room)
-			if err != nil {
-				return err
+			list = slices.DeleteFunc(slices.Clone(list), func(r store.Receipt) bool { return r.User == b.u.id })
+			for _, own := range allOwn {
+				if own.Room == m.Room {
+					list = append(list, own)
+				}
 			}
-			list = append(slices.DeleteFunc(slices.Clone(list), func(r store.Receipt) bool { return r.User == b.u.id }), own...)
 		}
 		if len(list) > 0 {
 			b.out = AppendReceipts(b.out, list)

@@ -124,7 +124,7 @@ func TestAccountData(t *testing.T) {
 		if types != "7org.example.colours 0org.example.empty 0m.push_rules " {
 			h.Errorf("a first sync has %s", types)
 		}
-		in, err := h.data.InRoom(ctx, alice, attic)
+		in, err := h.data.In(ctx, alice, attic)
 		if err != nil || len(in) != 1 || string(in[0].Content) != `{"walls":"grey"}` {
 			h.Errorf("the room has %v, %v", in, err)
 		}

@@ -79,11 +79,11 @@ func (e *Engine) All(ctx context.Context, user string, upto int64) ([]store.Acco
 	return out, nil
 }
 
-// InRoom returns a user's entries of one room, for a client that sees the room
-// for the first time.
-func (e *Engine) InRoom(ctx context.Context, user string, room int64) (out []store.AccountData, err error) {
+// In returns a user's entries of some rooms (0 for those of none), for a client
+// that sees the rooms for the first time.
+func (e *Engine) In(ctx context.Context, user string, rooms ...int64) (out []store.AccountData, err error) {
 	err = e.db.Read(ctx, func(tx *db.Tx) (err error) {
-		out, err = store.AccountDataIn(tx, user, room)
+		out, err = store.AccountDataIn(tx, user, rooms...)
 		return err
 	})
 	if err != nil {

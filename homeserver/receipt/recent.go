@@ -100,10 +100,10 @@ func replaced(rc store.Receipt, later []store.Receipt) bool {
 	return false
 }
 
-// Own returns all of a user's receipts in a room.
-func (e *Engine) Own(ctx context.Context, user string, room int64) (out []store.Receipt, err error) {
+// Own returns all of a user's receipts in some rooms.
+func (e *Engine) Own(ctx context.Context, user string, rooms ...int64) (out []store.Receipt, err error) {
 	err = e.db.Read(ctx, func(tx *db.Tx) (err error) {
-		out, err = store.ReceiptsOf(tx, user, room)
+		out, err = store.ReceiptsOf(tx, user, rooms...)
 		return err
 	})
 	return out, err
