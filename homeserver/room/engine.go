@@ -44,6 +44,7 @@ type Engine struct {
 	keys   *stateKeys
 	packs  *packCache
 	events *eventCache
+	joined joined
 
 	lastCreate atomic.Int64 // see createTime
 

@@ -340,12 +340,19 @@ func (e *Engine) Membership(ctx context.Context, roomID, user string) (store.Mem
 }
 
 func (e *Engine) memberOf(ctx context.Context, r *Room, user string) (m store.Member, err error) {
+	state := r.Current().State
+	if m, ok := e.joined.get(r.NID, state, user); ok {
+		return m, nil
+	}
 	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		m, err = store.MemberOf(tx, r.NID, user)
 		return err
 	})
 	if errors.Is(err, db.ErrNoRow) {
 		return store.Member{User: user, Room: r.NID}, nil
+	}
+	if err == nil {
+		e.joined.put(state, m)
 	}
 	return m, err
 }
