@@ -11,7 +11,7 @@ import (
 // buildDoors makes the router with every door.
 func (s *Server) buildDoors() {
 	accounts := &clientapi.Accounts{
-		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests,
+		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
 		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222"},
 	}
 	if s.turn != nil {

@@ -120,6 +120,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	})
 	s.rooms = room.New(room.Config{
 		DB: s.db, Hub: s.hub, Server: name, KeyID: keyID, Key: key, Profiles: profiles{s.accounts}, Log: s.log,
+		DefaultVersion: s.cfg.Rooms.DefaultVersion,
 	})
 	s.typing = typing.New(s.rooms, s.hub)
 	s.receipts = receipt.New(s.db, s.rooms, s.hub)

@@ -25,6 +25,9 @@ type Accounts struct {
 		TurnCredentials(user mxid.UserID) TurnServer
 	}
 	TURNGuests bool // whether guests get them
+	// DefaultRoomVersion is the version of rooms for which nobody chose one; ""
+	// for roomver.Default.
+	DefaultRoomVersion string
 }
 
 var _ httpx.Authenticator = (*Accounts)(nil)

@@ -276,7 +276,7 @@ func TestPasswordAndDeactivation(t *testing.T) {
 		return fmt.Sprintf(`"auth":{"type":"m.login.password","identifier":{"type":"m.id.user","user":%q},"password":%q}`, user, password)
 	}
 	h.register("mallory", "")
-	h.want(401, "M_FORBIDDEN", token, "POST", "/v3/account/password", `{"new_password":"new",`+auth("mallory", "pw-mallory")+`}`)
+	h.want(403, "M_FORBIDDEN", token, "POST", "/v3/account/password", `{"new_password":"new",`+auth("mallory", "pw-mallory")+`}`)
 	h.want(400, "M_MISSING_PARAM", token, "POST", "/v3/account/password", `{`+auth("alice", "pw-alice")+`}`)
 	h.want(401, "M_MISSING_TOKEN", "", "POST", "/v3/account/password", `{"new_password":"new"}`)
 	h.want(200, "", token, "POST", "/v3/account/password", `{"new_password":"new","logout_devices":false,`+auth("alice", "pw-alice")+`}`)

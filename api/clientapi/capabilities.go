@@ -1,6 +1,7 @@
 package clientapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -46,7 +47,7 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 	person := enabled{!httpx.Who(ctx).Guest}
 	c := capabilities{
 		ChangePassword: person,
-		RoomVersions:   roomVersions{Default: roomver.Default, Available: map[string]string{}},
+		RoomVersions:   roomVersions{Default: cmp.Or(a.DefaultRoomVersion, roomver.Default), Available: map[string]string{}},
 		SetDisplayName: enabled{true},
 		SetAvatarURL:   person,
 		ProfileFields:  person,

@@ -28,8 +28,37 @@ func (a *Rooms) joiningRoutes() []httpx.Route {
 }
 
 type joinReq struct {
-	Reason           string          `json:"reason"`
-	ThirdPartySigned json.RawMessage `json:"third_party_signed"`
+	Reason           string
+	ThirdPartySigned json.RawMessage
+	Content          map[string]any // further fields of the member event
+}
+
+// notContent are fields that a client cannot set in its member event: they are
+// parameters of the request, or the server vouches for them.
+var notContent = []string{"membership", "reason", "third_party_signed", "third_party_invite", "join_authorised_via_users_server"}
+
+// UnmarshalJSON keeps what it does not know as content of the event: clients
+// tell a room more about a member that way.
+func (req *joinReq) UnmarshalJSON(b []byte) error {
+	var known struct {
+		Reason           string          `json:"reason"`
+		ThirdPartySigned json.RawMessage `json:"third_party_signed"`
+	}
+	if err := json.Unmarshal(b, &known); err != nil {
+		return err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	for _, name := range notContent {
+		delete(all, name)
+	}
+	*req = joinReq{Reason: known.Reason, ThirdPartySigned: known.ThirdPartySigned, Content: map[string]any{}}
+	for name, value := range all {
+		req.Content[name] = value
+	}
+	return nil
 }
 
 // joinRoomByID: client-server-api/#post_matrixclientv3roomsroomidjoin
@@ -58,7 +87,7 @@ func (a *Rooms) join(ctx context.Context, roomID string, req joinReq) (roomIDAns
 		return roomIDAnswer{}, mxerr.New(mxerr.BadJSON, "third_party_signed must be an object")
 	}
 	who := httpx.Who(ctx)
-	err := a.Engine.Join(ctx, who.User, roomID, room.JoinRequest{Reason: req.Reason, ThirdPartySigned: signed, Guest: who.Guest})
+	err := a.Engine.Join(ctx, who.User, roomID, room.JoinRequest{Reason: req.Reason, ThirdPartySigned: signed, Guest: who.Guest, Content: req.Content})
 	return roomIDAnswer{RoomID: roomID}, err
 }
 

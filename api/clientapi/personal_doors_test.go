@@ -275,7 +275,7 @@ func TestPresenceOverHTTP(t *testing.T) {
 		if got := s.get("bob", path, "@alice:test").ok(); got["presence"] != "unavailable" || got["status_msg"] != nil {
 			t.Errorf("bob sees %v", got)
 		}
-		s.get("alice", path, "@bob:test").fails(404, mxerr.NotFound)
+		s.get("alice", path, "@bob:test").is(`{"presence":"offline"}`)
 		s.get("carol", path, "@alice:test").fails(403, mxerr.Forbidden)
 		s.get("carol", path, "@nobody:else").fails(403, mxerr.Forbidden)
 		s.get("carol", path, "\xff").fails(400, mxerr.InvalidParam)
@@ -337,7 +337,7 @@ func TestPushRulesOverHTTP(t *testing.T) {
 		s.get("alice", rule+"/enabled", "override", "first").is(`{"enabled":false}`)
 		s.put("alice", `{"enabled":true}`, rule+"/enabled", "override", ".m.rule.master").is(`{}`)
 		s.put("alice", `{"actions":["dont_notify"]}`, rule+"/actions", "override", "first").is(`{}`)
-		s.get("alice", rule+"/actions", "override", "first").is(`{"actions":[]}`)
+		s.get("alice", rule+"/actions", "override", "first").is(`{"actions":["dont_notify"]}`)
 		s.put("alice", `{"actions":["notify"]}`, rule+"/actions", "underride", ".m.rule.message").is(`{}`)
 		s.put("alice", `{"actions":[]}`, rule, "room", "!room:test").is(`{}`)
 		s.put("alice", `{"actions":[],"pattern":"cake"}`, rule, "content", "cake").is(`{}`)

@@ -182,9 +182,11 @@ func (a *Rooms) getJoinedMembersByRoom(ctx context.Context, r *http.Request, _ h
 		out = append(out, ':', '{')
 		start := len(out)
 		for _, f := range []struct{ in, out string }{{"avatar_url", "avatar_url"}, {"displayname", "display_name"}} {
-			if raw, ok := ev.Get(f.in); ok && canonjson.IsString(raw) {
-				out = canonjson.AppendMember(out, start, []byte(f.out), raw)
+			raw, ok := ev.Get(f.in)
+			if !ok || !canonjson.IsString(raw) {
+				raw = []byte("null") // clients and bots rely on both being there
 			}
+			out = canonjson.AppendMember(out, start, []byte(f.out), raw)
 		}
 		out = append(out, '}')
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Network      Network      `toml:"network"`
 	Storage      Storage      `toml:"storage"`
 	Registration Registration `toml:"registration"`
+	Rooms        Rooms        `toml:"rooms"`
 	TURN         TURN         `toml:"turn"`
 	Presence     Presence     `toml:"presence"`
 	Limits       Limits       `toml:"limits"`
@@ -110,6 +111,14 @@ type Registration struct {
 	Guests bool `toml:"guests" is:"switch"`
 }
 
+// Rooms is how new rooms are made.
+type Rooms struct {
+	// The version of rooms for which the client asks for none. Old bots and
+	// bridges may not understand 12, in which the creator of a room stands above
+	// all power levels.
+	DefaultVersion string `toml:"default_version" is:"choice" of:"1 2 3 4 5 6 7 8 9 10 11 12"`
+}
+
 // TURN is the relay for voice and video calls.
 type TURN struct {
 	// Where the relay listens for UDP, TCP and TLS: "host:port", ":port", or
@@ -186,6 +195,7 @@ func Default() *Config {
 		TLS:          TLS{Mode: "off"},
 		Storage:      Storage{Dir: "/var/lib/hearth"},
 		Registration: Registration{Mode: "closed"},
+		Rooms:        Rooms{DefaultVersion: "12"},
 		TURN: TURN{
 			RelayPorts:  PortRange{49160, 49359},
 			UserQuota:   12,

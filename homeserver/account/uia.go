@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -100,7 +101,7 @@ func (e *Engine) interact(ctx context.Context, op operation, auth *Auth) (*inter
 	if auth.Type != "" {
 		if err := e.stage(ctx, op, s, auth); err != nil {
 			var isFailure bool
-			if failure, isFailure = err.(*mxerr.Error); !isFailure || failure.Code == mxerr.LimitExceeded {
+			if failure, isFailure = err.(*mxerr.Error); !isFailure || failure.Code == mxerr.LimitExceeded || errors.Is(err, errOtherUser) {
 				e.uia.keep(s, e.Now())
 				return nil, err
 			}
@@ -141,6 +142,10 @@ func (e *Engine) stage(ctx context.Context, op operation, s *interaction, auth *
 	return err
 }
 
+// errOtherUser is no failed stage that can be tried again: somebody who is right
+// about their own password wants to act for another.
+var errOtherUser = mxerr.New(mxerr.Forbidden, "You must authenticate as the user who is logged in")
+
 func (e *Engine) passwordStage(ctx context.Context, op operation, auth *Auth) error {
 	name := auth.Identifier.User
 	if name == "" {
@@ -151,7 +156,7 @@ func (e *Engine) passwordStage(ctx context.Context, op operation, auth *Auth) er
 	}
 	u, err := e.find(ctx, name)
 	if err == nil && u.ID != string(op.user) {
-		return mxerr.New(mxerr.Forbidden, "You must authenticate as the user who is logged in")
+		return errOtherUser
 	}
 	if err != nil && !isNotFound(err) {
 		return err

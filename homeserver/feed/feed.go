@@ -192,7 +192,11 @@ func (f *Feed) forget(id string, r *room.Room) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.rooms, r.NID)
+	if ur := u.rooms[r.NID]; ur != nil {
+		forgotten := &userRoom{Member: ur.Member, head: ur.head}
+		forgotten.Forgotten = true
+		u.rooms[r.NID] = forgotten
+	}
 }
 
 // roomsWhere lists the user's rooms for which want returns true.

@@ -43,6 +43,9 @@ func (b *syncBuild) joined(r *room.Room, ur *userRoom) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if err := b.meet(r, news, isNew); err != nil {
+		return false, err
+	}
 	start := len(b.out)
 	b.out = append(b.out, '{')
 	if err := b.timeline(r, viewer, news); err != nil {
@@ -339,7 +342,7 @@ func (b *syncBuild) left(r *room.Room, ur *userRoom) (bool, error) {
 		return false, err
 	}
 	if n := len(news.events); n == 0 || news.events[n-1].NID != ur.Event {
-		if b.timelineWants(leave[0]) {
+		if b.req.Filter.Room.Timeline.LimitOr(defaultTimeline, maxTimeline) > 0 && b.timelineWants(leave[0]) {
 			news.events = append(news.events, leave[0])
 		}
 	}

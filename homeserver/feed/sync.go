@@ -85,6 +85,7 @@ type syncBuild struct {
 	// personal changes by room, 0 for global
 	data map[int64][]store.AccountData
 	enc  *Encoder
+	met  map[string]bool // users who now share a room with this one and did not before
 }
 
 func (f *Feed) build(ctx context.Context, u *user, req SyncRequest, since *Token, now Token) (body []byte, some bool, err error) {
@@ -115,7 +116,7 @@ func (b *syncBuild) response() error {
 	b.out = append(b.out, `{"next_batch":"`...)
 	b.out = append(b.out, b.now.String()...)
 	b.out = append(b.out, '"')
-	for _, part := range []func() error{b.accountData, b.presence, b.rooms} {
+	for _, part := range []func() error{b.accountData, b.rooms, b.presence} {
 		if err := part(); err != nil {
 			return err
 		}
@@ -174,7 +175,9 @@ func (b *syncBuild) appendData(data []store.AccountData) {
 // rooms writes the rooms of which there is something to tell, by the user's
 // relation to them.
 func (b *syncBuild) rooms() error {
-	todo := b.u.roomsWhere(func(r *userRoom) bool { return !r.Forgotten && b.wanted(r) })
+	// That a forgotten room was left is told to clients that do not know it yet:
+	// else the user's other devices would show it for ever.
+	todo := b.u.roomsWhere(func(r *userRoom) bool { return (!r.Forgotten || b.since != nil) && b.wanted(r) })
 	slices.SortFunc(todo, func(x, y *userRoom) int { return int(min(max(x.Room-y.Room, -1), 1)) })
 	if b.since == nil && b.f.Push != nil {
 		if err := b.f.Push.Preload(b.ctx, b.u.id, joinedOf(todo)); err != nil {

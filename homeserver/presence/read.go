@@ -12,8 +12,8 @@ import (
 )
 
 // Get returns a user's presence as viewer may see it: their own, and that of
-// people who share a room with them. Errors: M_FORBIDDEN for others, M_NOT_FOUND
-// for those who were never there. With presence off everybody is offline.
+// people who share a room with them. Those who were never there are offline, and
+// with presence off everybody is. Errors: M_FORBIDDEN for others.
 func (e *Engine) Get(ctx context.Context, viewer, id string) (Event, error) {
 	if !e.Config.Enabled {
 		return Event{User: id, State: Offline, LastActiveAgo: -1}, nil
@@ -37,7 +37,7 @@ func (e *Engine) Get(ctx context.Context, viewer, id string) (Event, error) {
 		return Event{}, err
 	}
 	if row == nil {
-		return Event{}, mxerr.New(mxerr.NotFound, "There is no presence of this user")
+		return Event{User: id, State: Offline, LastActiveAgo: -1}, nil
 	}
 	return Event{User: id, State: Offline, Status: row.Status, LastActiveAgo: time.Since(time.UnixMilli(row.ActiveAt))}, nil
 }
@@ -85,6 +85,20 @@ func (e *Engine) Since(live int64, users func(id string) bool) []Event {
 		}
 	}
 	return out
+}
+
+// Of returns the presence of those of users who are there or were lately. It does
+// not ask who may see whom.
+func (e *Engine) Of(users []string) (events []Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	for _, id := range users {
+		if u := e.users[id]; u != nil && u.changed != 0 {
+			events = append(events, u.event(now))
+		}
+	}
+	return events
 }
 
 // LastChange is the live number of the newest change of anybody's presence, 0

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -59,10 +60,7 @@ const (
 // Create makes a room and returns it. The creator's client sees it in /sync at
 // once.
 func (e *Engine) Create(ctx context.Context, creator string, req CreateRequest) (*Room, error) {
-	version := req.RoomVersion
-	if version == "" {
-		version = roomver.Default
-	}
+	version := cmp.Or(req.RoomVersion, e.DefaultVersion)
 	v, ok := roomver.Get(version)
 	if !ok {
 		return nil, mxerr.New(mxerr.UnsupportedRoomVersion, "This server does not know room version %q", version)

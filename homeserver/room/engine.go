@@ -5,6 +5,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -36,6 +37,9 @@ type Config struct {
 	Key      ed25519.PrivateKey
 	Profiles Profiles
 	Log      *slog.Logger
+	// DefaultVersion is the version of rooms for which nobody chose one; "" for
+	// roomver.Default.
+	DefaultVersion string
 }
 
 // Engine runs all rooms of a server.
@@ -66,6 +70,7 @@ const (
 
 // New returns an Engine. Nothing runs in the background.
 func New(c Config) *Engine {
+	c.DefaultVersion = cmp.Or(c.DefaultVersion, roomver.Default)
 	e := &Engine{Config: c, rooms: map[string]*Room{}, byNID: map[int64]*Room{}, heads: map[int64]*Head{}}
 	e.keys = newStateKeys()
 	e.packs = newPackCache(maxPacks)

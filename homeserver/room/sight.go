@@ -94,7 +94,9 @@ func (e *Engine) worldReadable(ctx context.Context, r *Room) (bool, error) {
 }
 
 // StateAt is the root of the state after the event at a place in the timeline,
-// or that of the newest one before it. It is never newer than State.
+// or that of the newest one before it. It is never newer than State. Before the
+// room began nobody was there, which helps no client that looks at its first
+// page: it gets the state in which the creator had joined.
 func (s *Sight) StateAt(ctx context.Context, ord int64) (int64, error) {
 	limit := s.Room.LastPos()
 	if s.now != store.Join && s.joinedUntil != math.MinInt64 {
@@ -104,8 +106,15 @@ func (s *Sight) StateAt(ctx context.Context, ord int64) (int64, error) {
 		return s.State, nil
 	}
 	ev, err := s.e.LastBefore(ctx, s.Room, ord)
-	if err != nil || ev == nil {
+	if err != nil {
 		return 0, err
+	}
+	if ev == nil {
+		first, err := s.e.After(ctx, s.Room, math.MinInt64, math.MaxInt64, 2)
+		if err != nil || len(first) == 0 {
+			return 0, err
+		}
+		ev = first[len(first)-1]
 	}
 	return ev.StateAfter, nil
 }

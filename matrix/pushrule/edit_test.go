@@ -252,7 +252,7 @@ func asJSON(t *testing.T, v any) string {
 func TestJSONShape(t *testing.T) {
 	rs := put(t, Ruleset{}, Content, "cake", `{"actions":["notify",{"set_tweak":"highlight"}],"pattern":"c","conditions":[]}`, Place{})
 	rs = put(t, rs, Override, "x", `{"actions":["dont_notify"],"pattern":"no"}`, Place{})
-	const want = `{"override":[{"rule_id":"x","default":false,"enabled":true,"actions":[],"conditions":[]}],` +
+	const want = `{"override":[{"rule_id":"x","default":false,"enabled":true,"actions":["dont_notify"],"conditions":[]}],` +
 		`"content":[{"rule_id":"cake","default":false,"enabled":true,"actions":["notify",{"set_tweak":"highlight"}],"pattern":"c"}],` +
 		`"room":[],"sender":[],"underride":[]}`
 	if got := asJSON(t, rs); got != want {

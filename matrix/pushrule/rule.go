@@ -116,8 +116,8 @@ func (a Actions) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]Action(a))
 }
 
-// UnmarshalJSON reads a list of actions and leaves out dont_notify and
-// coalesce, which mean nothing any more
+// UnmarshalJSON reads a list of actions. dont_notify and coalesce, which mean
+// nothing any more, are kept, so that clients find what they have set
 // (client-server-api/#historical-actions).
 func (a *Actions) UnmarshalJSON(b []byte) error {
 	var all []Action
@@ -127,20 +127,25 @@ func (a *Actions) UnmarshalJSON(b []byte) error {
 	if all == nil {
 		return errors.New("actions must be a list")
 	}
-	*a = slices.DeleteFunc(all, func(x Action) bool { return x == Action{} })
+	*a = all
 	return nil
 }
 
-// Action is "notify" (Tweak empty) or a tweak. Value is the tweak's value as
-// JSON text, empty if none was given.
+// Action is "notify" (Tweak empty), a tweak, or one of the historical actions,
+// which does nothing. Value is the tweak's value as JSON text, empty if none was
+// given.
 type Action struct {
 	Notify bool
+	Past   string // "dont_notify" or "coalesce"
 	Tweak  string
 	Value  string
 }
 
 // MarshalJSON writes "notify" or {"set_tweak": …, "value": …}.
 func (a Action) MarshalJSON() ([]byte, error) {
+	if a.Past != "" {
+		return json.Marshal(a.Past)
+	}
 	if a.Tweak == "" {
 		return []byte(`"notify"`), nil
 	}
@@ -150,8 +155,7 @@ func (a Action) MarshalJSON() ([]byte, error) {
 	}{a.Tweak, json.RawMessage(a.Value)})
 }
 
-// UnmarshalJSON reads one action. The historical actions become the zero
-// Action; an action that was never specified is an error.
+// UnmarshalJSON reads one action. One that was never specified is an error.
 func (a *Action) UnmarshalJSON(b []byte) error {
 	*a = Action{}
 	var name string
@@ -161,6 +165,7 @@ func (a *Action) UnmarshalJSON(b []byte) error {
 			a.Notify = true
 			return nil
 		case "dont_notify", "coalesce":
+			a.Past = name
 			return nil
 		}
 		return fmt.Errorf("there is no action %q", name)
