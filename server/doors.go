@@ -40,6 +40,6 @@ func (s *Server) buildDoors() {
 func (s *Server) info() webui.Info {
 	return webui.Info{
 		ServerName: s.cfg.ServerName, Version: Version(),
-		Registration: s.cfg.Registration.Mode, Guests: s.cfg.Registration.Guests, Calls: s.turn != nil, Trial: s.cfg.Trial,
+		Registration: s.cfg.Registration.Mode, Guests: s.cfg.Registration.Guests, Calls: s.turn != nil, Trial: s.cfg.Trial, TrialDir: s.cfg.TrialDir,
 	}
 }

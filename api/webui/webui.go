@@ -31,6 +31,7 @@ type Info struct {
 	Calls        bool   // relayed by this server
 	Federation   bool   // speaks with other servers
 	Trial        string // how the operator calls hearth in a trial ("./hearth"); "" means no trial
+	TrialDir     string // the --dir that this needs; "" if it does without
 }
 
 //go:embed page.html

@@ -32,6 +32,8 @@ func text(html string) string {
 
 func TestWhatThePageSays(t *testing.T) {
 	trial := Info{ServerName: "localhost", Version: "v1.2.3", Registration: "open", Calls: true, Trial: "./hearth"}
+	elsewhere := trial
+	elsewhere.TrialDir = "/srv/try"
 	closed := Info{ServerName: "a.test", Registration: "closed", Federation: true}
 	guests := Info{ServerName: "a.test", Registration: "open", Guests: true}
 	for _, tc := range []struct {
@@ -49,6 +51,10 @@ func TestWhatThePageSays(t *testing.T) {
 			"a trial", trial, "http://localhost:8420/",
 			[]string{"http://localhost:8420", "open to everybody on this machine", "The first account", "./hearth user add admin --admin", "this machine only", "not connected"},
 			[]string{"everybody may make one"},
+		},
+		{
+			"a trial elsewhere", elsewhere, "http://localhost:8420/",
+			[]string{"./hearth user add admin --admin --dir /srv/try", "./hearth token create --dir /srv/try"}, nil,
 		},
 		{
 			"a closed server", closed, "http://a.test/",

@@ -41,6 +41,7 @@ type Config struct {
 	// hearth ("./hearth"), for hints that can be copied; "" means no trial.
 	OpenOnlyFrom func(addr string) bool
 	Trial        string
+	TrialDir     string // the --dir that those commands need; "" if they do without
 
 	file    string            // the main file, "" for Default
 	origins map[string]Origin // by dotted key; keys left at their default are absent

@@ -73,6 +73,9 @@ func runTrial(ctx context.Context, e *env, args []string) error {
 	}
 	cfg.Log.Level = *level
 	cfg.Trial = e.name
+	if *dir != trialDir {
+		cfg.TrialDir = *dir
+	}
 	return e.serve(ctx, cfg, func(*slog.Logger) { e.welcome(cfg, *dir) })
 }
 
