@@ -54,7 +54,8 @@ func TestWhatThePageSays(t *testing.T) {
 		},
 		{
 			"a trial elsewhere", elsewhere, "http://localhost:8420/",
-			[]string{"./hearth user add admin --admin --dir /srv/try", "./hearth token create --dir /srv/try"}, nil,
+			[]string{"./hearth user add admin --admin --dir /srv/try", "./hearth token create --dir /srv/try"},
+			nil,
 		},
 		{
 			"a closed server", closed, "http://a.test/",
