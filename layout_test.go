@@ -67,6 +67,7 @@ var order = strings.Fields(`
 
 	e2e
 	e2e/gosdk
+	e2e/complement
 	e2e/hostile
 	e2e/browser
 	e2e/crash
