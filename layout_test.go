@@ -54,6 +54,7 @@ var order = strings.Fields(`
 
 	calls/turn
 
+	api/spectest
 	api/httpx
 	api/clientapi
 	api/adminapi
@@ -80,18 +81,20 @@ var order = strings.Fields(`
 // mayImport says which packages may use a module that Hearth did not write.
 // "*" stands for all. A module without a line may be used in tests only.
 var mayImport = map[string][]string{
-	"github.com/jackc/pgx/v5":         {"base/db", "base/db/dbtest"},
-	"github.com/pelletier/go-toml/v2": {"base/config", "cmd/hearth"},
-	"github.com/pion":                 {"calls/turn"},
-	"golang.org/x/crypto":             {"*"},
-	"golang.org/x/net":                {"*"},
-	"golang.org/x/sync":               {"*"},
-	"golang.org/x/sys":                {"*"},
-	"golang.org/x/term":               {"base/logx", "cmd/hearth"},
-	"golang.org/x/text":               {"*"},
-	"modernc.org/sqlite":              {"base/db"},
-	"rsc.io/qr":                       {"api/webui", "cmd/hearth"},
-	"zombiezen.com/go/sqlite":         {"base/db"},
+	"github.com/jackc/pgx/v5":                  {"base/db", "base/db/dbtest"},
+	"github.com/pelletier/go-toml/v2":          {"base/config", "cmd/hearth"},
+	"github.com/pion":                          {"calls/turn"},
+	"github.com/santhosh-tekuri/jsonschema/v6": {"api/spectest"},
+	"go.yaml.in/yaml/v3":                       {"dev"},
+	"golang.org/x/crypto":                      {"*"},
+	"golang.org/x/net":                         {"*"},
+	"golang.org/x/sync":                        {"*"},
+	"golang.org/x/sys":                         {"*"},
+	"golang.org/x/term":                        {"base/logx", "cmd/hearth"},
+	"golang.org/x/text":                        {"*"},
+	"modernc.org/sqlite":                       {"base/db"},
+	"rsc.io/qr":                                {"api/webui", "cmd/hearth"},
+	"zombiezen.com/go/sqlite":                  {"base/db"},
 }
 
 // impure are the standard packages that matrix/ must do without: words have no

@@ -24,6 +24,7 @@ const usage = `Usage, from the root of the checkout:
   go run ./dev test [-v] unit|store|e2e      run a part: all but e2e on SQLite | both databases | whole servers and browsers
   go run ./dev lint                          gofumpt, go vet, staticcheck
   go run ./dev fuzz [-time 30s]              run every fuzz target for a while
+  go run ./dev schemas <folder>              take the shapes of answers from a checkout of the specification
 `
 
 func main() {
@@ -56,6 +57,8 @@ func command(ctx context.Context, args []string) error {
 		return lint(ctx)
 	case "fuzz":
 		return fuzz(ctx, args)
+	case "schemas":
+		return schemas(args)
 	default:
 		return flag.ErrHelp
 	}

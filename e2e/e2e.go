@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/api/spectest"
 	"hearth/base/db/dbtest"
 )
 
@@ -70,7 +71,7 @@ func StartIn(t testing.TB, data, binary, database string) *Hearth {
 	dir := t.TempDir()
 	h := &Hearth{Data: data, binary: binary, config: filepath.Join(dir, "hearth.toml"), log: filepath.Join(dir, "log")}
 	// Many clients share the connections, so that a test does not run out of ports.
-	h.http = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	h.http = &http.Client{Timeout: time.Minute, Transport: spectest.Transport(t, &http.Transport{MaxIdleConnsPerHost: 64})}
 	t.Cleanup(h.http.CloseIdleConnections)
 	listen := freeAddress(t)
 	h.URL = "http://" + listen

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/api/spectest"
 	"hearth/base/config"
 	"hearth/base/db/dbtest"
 	"hearth/e2e"
@@ -47,7 +48,7 @@ func newHouse(t *testing.T, database string, change func(*config.Config)) *house
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{server: srv, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	h := &house{server: srv, http: &http.Client{Timeout: time.Minute, Transport: spectest.Transport(t, &http.Transport{MaxIdleConnsPerHost: 256})}}
 	t.Cleanup(func() { h.stop(t) })
 	if err := srv.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hearth/api/httpx"
+	"hearth/api/spectest"
 	"hearth/auth/password"
 	"hearth/base/db/dbtest"
 	"hearth/base/store/storetest"
@@ -68,6 +69,9 @@ func (h *house) call(token, method, path, body string) answer {
 	}
 	w := httptest.NewRecorder()
 	h.router.ServeHTTP(w, r)
+	if err := spectest.Check(method, r.URL.EscapedPath(), w.Code, w.Body.Bytes()); err != nil {
+		h.t.Error(err)
+	}
 	a := answer{status: w.Code}
 	if err := json.Unmarshal(w.Body.Bytes(), &a.body); err != nil {
 		h.t.Fatalf("%s %s answered %d %q, which is not a JSON object", method, path, w.Code, w.Body)

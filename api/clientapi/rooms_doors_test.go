@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"hearth/api/httpx"
+	"hearth/api/spectest"
 	"hearth/base/db"
 	"hearth/base/notify"
 	"hearth/base/store/storetest"
@@ -101,6 +102,9 @@ func (w *town) in(who, method, body, path string, parts ...any) reply {
 	}
 	rec := httptest.NewRecorder()
 	w.router.ServeHTTP(rec, r)
+	if err := spectest.Check(method, r.URL.EscapedPath(), rec.Code, rec.Body.Bytes()); err != nil {
+		w.t.Error(err)
+	}
 	return reply{w.t, who + " " + method + " " + path + " " + body, rec.Code, rec.Body.Bytes()}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/api/spectest"
 	"hearth/e2e"
 )
 
@@ -46,7 +47,7 @@ func TestTwoPeopleInBrowsers(t *testing.T) {
 		paths[program] = path
 	}
 	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
-		judge(t, tell(t, paths, h.URL, "call-"+filepath.Base(t.Name())+".png"))
+		judge(t, tell(t, paths, spectest.Proxy(t, h.URL), "call-"+filepath.Base(t.Name())+".png"))
 	})
 }
 

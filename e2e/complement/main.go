@@ -25,10 +25,10 @@ import (
 
 // The places that the suite and the Dockerfile agree on.
 const (
-	caCert      = "/complement/ca/ca.crt"
-	caKey       = "/complement/ca/ca.key"
-	dataDir     = "/data"
-	hearth      = "/hearth"
+	caCert  = "/complement/ca/ca.crt"
+	caKey   = "/complement/ca/ca.key"
+	dataDir = "/data"
+	hearth  = "/hearth"
 )
 
 // configuration is what the suite expects of a homeserver: everybody may

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/api/spectest"
 	"hearth/e2e"
 
 	"maunium.net/go/mautrix"
@@ -21,7 +22,8 @@ func TestTwoPeopleTalkThroughSlidingSync(t *testing.T) {
 	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		alice, bob := register(ctx, t, h.URL, "alice"), register(ctx, t, h.URL, "bob")
+		url := spectest.Proxy(t, h.URL)
+		alice, bob := register(ctx, t, url, "alice"), register(ctx, t, url, "bob")
 		room := createRoom(ctx, t, alice, bob)
 		say(ctx, t, alice, room, "Before you came")
 

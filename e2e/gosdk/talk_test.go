@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/api/spectest"
 	"hearth/e2e"
 
 	"maunium.net/go/mautrix"
@@ -19,7 +20,8 @@ func TestTwoPeopleTalkThroughSync(t *testing.T) {
 	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		alice, bob := register(ctx, t, h.URL, "alice"), register(ctx, t, h.URL, "bob")
+		url := spectest.Proxy(t, h.URL)
+		alice, bob := register(ctx, t, url, "alice"), register(ctx, t, url, "bob")
 		room := createRoom(ctx, t, alice, bob)
 
 		bobHears, aliceHears := listen(ctx, t, bob), listen(ctx, t, alice)

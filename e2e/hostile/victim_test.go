@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/api/spectest"
 	"hearth/base/config"
 	"hearth/e2e"
 	"hearth/server"
@@ -43,7 +44,7 @@ func newVictim(t *testing.T, database string) *victim {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &victim{server: srv, people: map[caller]*e2e.Client{}, http: &http.Client{Transport: &http.Transport{}}}
+	v := &victim{server: srv, people: map[caller]*e2e.Client{}, http: &http.Client{Transport: spectest.Transport(t, &http.Transport{})}}
 	t.Cleanup(func() { v.stop(t) })
 	if err := srv.Start(t.Context()); err != nil {
 		t.Fatal(err)
