@@ -50,6 +50,7 @@ var order = strings.Fields(`
 	homeserver/presence
 	homeserver/directory
 	homeserver/push
+	homeserver/e2ee
 	homeserver/feed
 
 	calls/turn

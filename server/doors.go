@@ -12,7 +12,7 @@ import (
 func (s *Server) buildDoors() {
 	accounts := &clientapi.Accounts{
 		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
-		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222"},
+		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3814.v1", "org.matrix.msc3814"},
 	}
 	if s.turn != nil {
 		plain, tls := turnHosts(s.cfg)
@@ -32,6 +32,7 @@ func (s *Server) buildDoors() {
 		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,
 	}).Routes()...)
 	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
+	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
 	s.router.Add((&adminapi.API{Engine: s.accounts, Version: Version()}).Routes()...)
 	s.router.Add((&wellknown.API{Proxies: s.cfg.Listen.TrustedProxies}).Routes()...)
 }

@@ -24,6 +24,7 @@ import (
 	"hearth/calls/turn"
 	"hearth/homeserver/account"
 	"hearth/homeserver/directory"
+	"hearth/homeserver/e2ee"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
@@ -50,6 +51,7 @@ type Server struct {
 	push      *push.Counter
 	presence  *presence.Engine
 	directory *directory.Directory
+	keys      *e2ee.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
 	limits    *limit.Limits // nil if they are switched off
@@ -107,6 +109,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	if s.cfg.Limits.Enabled {
 		s.limits = limit.New(limit.Default())
 	}
+	s.keys = e2ee.New(e2ee.Config{DB: s.db, Hub: s.hub, Server: name, Log: s.log})
 	s.accounts = account.New(s.db, account.Options{
 		ServerName:   name,
 		Mode:         account.Mode(s.cfg.Registration.Mode),
@@ -117,6 +120,9 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 		Limits:       s.limits,
 		OnProfile:    s.onProfile,
 		OnDeactivate: s.onDeactivate,
+
+		DeviceRemoved: s.keys.DeviceRemoved,
+		DeviceRenamed: s.keys.DeviceRenamed,
 	})
 	s.rooms = room.New(room.Config{
 		DB: s.db, Hub: s.hub, Server: name, KeyID: keyID, Key: key, Profiles: profiles{s.accounts}, Log: s.log,
@@ -130,7 +136,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.feed = feed.New(feed.Config{
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
-		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence,
+		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
 	s.owners = []owner{s.accounts, s.push, s.presence}
 }

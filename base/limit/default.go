@@ -34,5 +34,11 @@ func Default() map[string]Rate {
 		// Account data, tags, filters and push rules. A client may bring all of
 		// them along when it is new.
 		"personal": {Every: 100 * time.Millisecond, Burst: 200},
+
+		// Keys and messages between devices. A client that sends to a large room
+		// claims a key of everybody there.
+		"keys":      {Every: 50 * time.Millisecond, Burst: 300},
+		"keys_read": {Every: 20 * time.Millisecond, Burst: 500},
+		"to_device": {Every: 20 * time.Millisecond, Burst: 500},
 	}
 }

@@ -63,3 +63,35 @@ func DeleteDevice(tx *db.Tx, user, device string) (bool, error) {
 	n, err := tx.ExecN(`DELETE FROM devices WHERE usr = $1 AND device = $2`, user, device)
 	return n == 1, err
 }
+
+// DeviceNames returns the names of devices that have one, by user and device.
+func DeviceNames(tx *db.Tx, users []string) (map[[2]string]string, error) {
+	names := map[[2]string]string{}
+	err := db.In(users, 1, func(in string, args []any) error {
+		columns := func(d *Device) []any { return []any{&d.User, &d.ID, &d.Name} }
+		for d, err := range db.Rows(tx, columns, `SELECT usr, device, name FROM devices WHERE usr IN (`+in+`) AND name <> ''`, args...) {
+			if err != nil {
+				return err
+			}
+			names[[2]string{d.User, d.ID}] = d.Name
+		}
+		return nil
+	})
+	return names, err
+}
+
+// DeviceIDs returns the devices of some users.
+func DeviceIDs(tx *db.Tx, users []string) (map[string][]string, error) {
+	ids := map[string][]string{}
+	err := db.In(users, 1, func(in string, args []any) error {
+		columns := func(d *Device) []any { return []any{&d.User, &d.ID} }
+		for d, err := range db.Rows(tx, columns, `SELECT usr, device FROM devices WHERE usr IN (`+in+`) ORDER BY usr, device`, args...) {
+			if err != nil {
+				return err
+			}
+			ids[d.User] = append(ids[d.User], d.ID)
+		}
+		return nil
+	})
+	return ids, err
+}

@@ -60,8 +60,9 @@ type Options struct {
 	// OnDeactivate takes a user out of all rooms. It is repeated at the next
 	// start if it fails or the server dies meanwhile.
 	OnDeactivate func(ctx context.Context, user mxid.UserID) error
-	// OnDevicesRemoved is told of devices that are gone, with their tokens.
-	OnDevicesRemoved func(ctx context.Context, user mxid.UserID, devices []string)
+	// DeviceRemoved forgets all of a device, in the transaction that removes it and
+	// its tokens. DeviceRenamed is told of a device's new name, likewise.
+	DeviceRemoved, DeviceRenamed func(tx *db.Tx, user, device string) error
 }
 
 // Engine is the accounts of one server.
@@ -101,8 +102,12 @@ func New(d *db.DB, o Options) *Engine {
 	if o.OnDeactivate == nil {
 		o.OnDeactivate = func(context.Context, mxid.UserID) error { return nil }
 	}
-	if o.OnDevicesRemoved == nil {
-		o.OnDevicesRemoved = func(context.Context, mxid.UserID, []string) {}
+	ignore := func(*db.Tx, string, string) error { return nil }
+	if o.DeviceRemoved == nil {
+		o.DeviceRemoved = ignore
+	}
+	if o.DeviceRenamed == nil {
+		o.DeviceRenamed = ignore
 	}
 	return &Engine{Options: o, db: d, sessions: newSessions(), seen: newSeen(), uia: newInteractions(), nonces: newNonces()}
 }

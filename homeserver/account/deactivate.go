@@ -23,7 +23,6 @@ func (e *Engine) DeactivateSelf(ctx context.Context, s *Session, erase bool, aut
 // those who join later. An unknown user is M_NOT_FOUND.
 func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error {
 	var u store.User
-	var removed []string
 	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
 		if u, err = e.findTx(tx, user); err != nil {
 			return err
@@ -34,14 +33,10 @@ func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error 
 			return err
 		}
 		e.forget(tx, u.ID, "")
-		removed, err = e.removeButTx(tx, mxid.UserID(u.ID), "")
-		return err
+		return e.removeButTx(tx, mxid.UserID(u.ID), "")
 	})
 	if err != nil {
 		return err
-	}
-	if len(removed) > 0 {
-		e.OnDevicesRemoved(ctx, mxid.UserID(u.ID), removed)
 	}
 	// The account is closed. Should the client go away now, its owner leaves the
 	// rooms all the same.

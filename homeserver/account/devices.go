@@ -77,7 +77,10 @@ func (e *Engine) RenameDevice(ctx context.Context, user mxid.UserID, id, name st
 		if err == nil && !found {
 			err = errNoDevice()
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return e.DeviceRenamed(tx, string(user), id)
 	})
 }
 
@@ -92,6 +95,13 @@ func (e *Engine) DeleteDevices(ctx context.Context, s *Session, ids []string, au
 		return err
 	}
 	return e.RemoveDevices(ctx, s.User, ids)
+}
+
+// Confirm makes the owner of a session authenticate for an operation that another
+// engine does. The error may be *Challenge. operation names what is done, and to
+// what.
+func (e *Engine) Confirm(ctx context.Context, s *Session, operation string, auth *Auth, addr string) error {
+	return e.confirm(ctx, s, operation, auth, addr)
 }
 
 // confirm makes the owner of a session type their password.
@@ -116,34 +126,18 @@ func (e *Engine) LogoutAll(ctx context.Context, user mxid.UserID) error {
 // RemoveDevices deletes devices of a user with their tokens.
 func (e *Engine) RemoveDevices(ctx context.Context, user mxid.UserID, ids []string) error {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !storable(id) })
-	var removed []string
-	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
-		removed, err = e.removeTx(tx, user, ids)
-		return err
-	})
-	if err == nil && len(removed) > 0 {
-		e.OnDevicesRemoved(ctx, user, removed)
-	}
-	return err
+	return e.db.Write(ctx, func(tx *db.Tx) error { return e.removeTx(tx, user, ids) })
 }
 
 // removeDevicesBut deletes all devices of a user but one, or all if keep is "".
 func (e *Engine) removeDevicesBut(ctx context.Context, user mxid.UserID, keep string) error {
-	var removed []string
-	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
-		removed, err = e.removeButTx(tx, user, keep)
-		return err
-	})
-	if err == nil && len(removed) > 0 {
-		e.OnDevicesRemoved(ctx, user, removed)
-	}
-	return err
+	return e.db.Write(ctx, func(tx *db.Tx) error { return e.removeButTx(tx, user, keep) })
 }
 
-func (e *Engine) removeButTx(tx *db.Tx, user mxid.UserID, keep string) ([]string, error) {
+func (e *Engine) removeButTx(tx *db.Tx, user mxid.UserID, keep string) error {
 	rows, err := store.Devices(tx, string(user))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var ids []string
 	for _, row := range rows {
@@ -154,18 +148,21 @@ func (e *Engine) removeButTx(tx *db.Tx, user mxid.UserID, keep string) ([]string
 	return e.removeTx(tx, user, ids)
 }
 
-func (e *Engine) removeTx(tx *db.Tx, user mxid.UserID, ids []string) (removed []string, err error) {
+func (e *Engine) removeTx(tx *db.Tx, user mxid.UserID, ids []string) error {
 	for _, id := range ids {
 		found, err := store.DeleteDevice(tx, string(user), id)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if found {
-			removed = append(removed, id)
-			e.forget(tx, string(user), id)
+		if !found {
+			continue
+		}
+		e.forget(tx, string(user), id)
+		if err := e.DeviceRemoved(tx, string(user), id); err != nil {
+			return err
 		}
 	}
-	return removed, nil
+	return nil
 }
 
 func errNoDevice() error { return mxerr.New(mxerr.NotFound, "You have no device with this id") }

@@ -50,11 +50,9 @@ func (e *Engine) setPassword(ctx context.Context, user, fresh string, logout boo
 	if err != nil {
 		return err
 	}
-	var u store.User
-	var removed []string
-	err = e.db.Write(ctx, func(tx *db.Tx) error {
-		removed = nil
-		if u, err = e.findTx(tx, user); err != nil {
+	return e.db.Write(ctx, func(tx *db.Tx) error {
+		u, err := e.findTx(tx, user)
+		if err != nil {
 			return err
 		}
 		if u.Deactivated {
@@ -64,11 +62,6 @@ func (e *Engine) setPassword(ctx context.Context, user, fresh string, logout boo
 		if err := store.UpdateUser(tx, u); err != nil || !logout {
 			return err
 		}
-		removed, err = e.removeButTx(tx, userOf(u).ID, keep)
-		return err
+		return e.removeButTx(tx, userOf(u).ID, keep)
 	})
-	if err == nil && len(removed) > 0 {
-		e.OnDevicesRemoved(ctx, userOf(u).ID, removed)
-	}
-	return err
 }

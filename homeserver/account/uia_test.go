@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hearth/base/db"
 	"hearth/base/limit"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -196,8 +197,9 @@ func TestHooksAreTold(t *testing.T) {
 		o.OnProfile = func(_ context.Context, user mxid.UserID, field string, value json.RawMessage) {
 			heard = append(heard, fmt.Sprintf("%s=%s", field, value))
 		}
-		o.OnDevicesRemoved = func(_ context.Context, user mxid.UserID, devices []string) {
-			heard = append(heard, fmt.Sprint(devices))
+		o.DeviceRemoved = func(tx *db.Tx, user, device string) error {
+			tx.AfterCommit(func() { heard = append(heard, "-"+device) })
+			return nil
 		}
 	}, func(t *testing.T, e *Engine, c *clock) {
 		ctx := t.Context()
@@ -218,7 +220,7 @@ func TestHooksAreTold(t *testing.T) {
 		if err := e.LogoutAll(ctx, g.User); err != nil {
 			t.Error(err)
 		}
-		if got, want := fmt.Sprint(heard), `[displayname="Al" displayname= [B] [A]]`; got != want {
+		if got, want := fmt.Sprint(heard), `[displayname="Al" displayname= -B -A]`; got != want {
 			t.Errorf("heard %s, want %s", got, want)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"hearth/base/db"
 	"hearth/base/notify"
 	"hearth/base/store"
+	"hearth/homeserver/e2ee"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
@@ -30,6 +31,7 @@ type Config struct {
 	Receipts *receipt.Engine
 	Personal *personal.Engine
 	Presence *presence.Engine
+	Keys     *e2ee.Engine
 	Push     *push.Counter
 	Log      *slog.Logger
 }
@@ -45,6 +47,8 @@ type Feed struct {
 	slides slideConns
 	facts  factCache
 	bumps  bumpCache
+
+	comings *comings
 }
 
 // maxUsers bounds the users whose rooms are kept in memory. Those who have not
@@ -53,7 +57,7 @@ const maxUsers = 20_000
 
 // New returns a Feed that observes the rooms. Call it before the first request.
 func New(c Config) *Feed {
-	f := &Feed{Config: c, users: map[string]*user{}, quit: make(chan struct{})}
+	f := &Feed{Config: c, users: map[string]*user{}, quit: make(chan struct{}), comings: newComings(c.Hub.Pos())}
 	c.Rooms.Observe(f.observe)
 	c.Rooms.Observe(f.bumps.observe)
 	c.Rooms.OnForget(f.forget)
@@ -162,6 +166,7 @@ func (f *Feed) observe(r *room.Room, ev *room.Event) {
 	if ev.Type != "m.room.member" || ev.StateKey == nil {
 		return
 	}
+	f.comings.note(r.NID, ev.NID)
 	f.mu.Lock()
 	u := f.users[*ev.StateKey]
 	f.mu.Unlock()
@@ -210,4 +215,10 @@ func (u *user) roomsWhere(want func(*userRoom) bool) []*userRoom {
 		}
 	}
 	return out
+}
+
+// now is the place in the stream of everything that an answer tells up to.
+func (f *Feed) now() Token {
+	pos := f.Hub.Pos()
+	return Token{Pos: pos, Live: f.Hub.Live(), Inbox: pos}
 }

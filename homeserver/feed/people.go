@@ -6,39 +6,11 @@ import (
 	"slices"
 	"strconv"
 
-	"hearth/base/store"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 )
-
-// maxMet bounds the people of a new room whose presence is told at once.
-const maxMet = 200
-
-// meet notes the people that the user met in a joined room: all of a room that
-// is new, and in others those who came.
-func (b *syncBuild) meet(r *room.Room, n roomNews, isNew bool) error {
-	if b.since == nil || b.f.Presence == nil || !b.f.Presence.Enabled() {
-		return nil // the first presence is that of everybody
-	}
-	if b.met == nil {
-		b.met = map[string]bool{}
-	}
-	for _, ev := range n.events {
-		if ev.Type == member && ev.StateKey != nil && ev.Membership() == "join" && len(b.met) < maxMet {
-			b.met[*ev.StateKey] = true
-		}
-	}
-	if !isNew {
-		return nil
-	}
-	members, err := b.f.Rooms.Members(b.ctx, r, store.Join)
-	for _, m := range members[:min(len(members), maxMet)] {
-		b.met[m.User] = true
-	}
-	return err
-}
 
 // presence writes who came and went, of those who share a room with the user,
 // and who is there of those who did not before.
@@ -51,7 +23,6 @@ func (b *syncBuild) presence() error {
 	if b.since != nil {
 		live = b.since.Live
 	}
-	delete(b.met, b.u.id)
 	met := p.Of(slices.Sorted(maps.Keys(b.met)))
 	if p.LastChange() <= live && len(met) == 0 {
 		return nil

@@ -43,9 +43,6 @@ func (b *syncBuild) joined(r *room.Room, ur *userRoom) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := b.meet(r, news, isNew); err != nil {
-		return false, err
-	}
 	start := len(b.out)
 	b.out = append(b.out, '{')
 	if err := b.timeline(r, viewer, news); err != nil {

@@ -101,7 +101,7 @@ type slideTold struct {
 }
 
 func (f *Feed) newSlide(ctx context.Context, u *user, c *slideConn, ask *slideAsk, req *SlideRequest) *slide {
-	now := Token{Pos: f.Hub.Pos(), Live: f.Hub.Live()}
+	now := f.now()
 	return &slide{
 		f: f, ctx: ctx, u: u, c: c, ask: ask, req: req, now: now, next: c.step(now),
 		enc: NewEncoder(f.Rooms, u.id, req.Device), told: map[int64]*slideTold{},

@@ -40,7 +40,9 @@ func (b *slide) extensions() error {
 			b.next.ext[i] = id
 		}
 	}
-	b.keys(start)
+	if err := b.keys(start); err != nil {
+		return err
+	}
 	for _, part := range []func(int) error{b.accountData, b.receipts} {
 		if err := part(start); err != nil {
 			return err
@@ -61,21 +63,45 @@ func (b *slide) open(start int, name string) {
 }
 
 // keys writes the extensions of encryption (MSC3884, MSC3885).
-func (b *slide) keys(start int) {
+func (b *slide) keys(start int) error {
+	if b.f.Keys == nil {
+		return nil
+	}
 	if x := b.req.Extensions.ToDevice; x.Enabled {
-		since := x.Since
-		if since == "" {
-			since = "0"
+		after, _ := strconv.ParseInt(x.Since, 10, 64) // who comes with no token of ours gets all
+		mail, done, err := b.f.Keys.Fetch(b.ctx, b.u.id, b.req.Device, after, b.now.Pos, x.Limit)
+		if err != nil {
+			return err
 		}
+		b.some = b.some || len(mail) > 0
 		b.open(start, "to_device")
-		b.out = append(b.out, `{"next_batch":`...)
-		b.out = canonjson.Quote(b.out, since)
-		b.out = append(b.out, `,"events":[]}`...)
+		b.out = strconv.AppendInt(append(b.out, `{"next_batch":"`...), done, 10)
+		b.out = append(appendRaw(append(b.out, `","events":`...), mail), '}')
 	}
-	if b.req.Extensions.E2EE.Enabled {
-		b.open(start, "e2ee")
-		b.out = append(b.out, `{"device_one_time_keys_count":{},"device_unused_fallback_key_types":[]}`...)
+	if !b.req.Extensions.E2EE.Enabled {
+		return nil
 	}
+	b.open(start, "e2ee")
+	b.out = append(b.out, '{')
+	if !b.fresh() {
+		after := b.c.base.at.Pos
+		met, parted, err := b.f.meetings(b.ctx, b.u, after)
+		if err != nil {
+			return err
+		}
+		lists, err := b.f.deviceLists(b.ctx, b.u, after, met, parted)
+		if err != nil {
+			return err
+		}
+		if !lists.empty() {
+			b.some = true
+			b.out = append(lists.append(append(b.out, `"device_lists":`...)), ',')
+		}
+	}
+	var err error
+	b.out, err = b.f.appendCounts(b.ctx, b.out, b.u.id, b.req.Device)
+	b.out = append(b.out, '}')
+	return err
 }
 
 // asked reports whether an extension is on and, if so, whether it was not, or

@@ -24,7 +24,7 @@ func TestSlideAccountData(t *testing.T) {
 		if got := slideSorted(a.Global); got != "global, m.push_rules" || len(a.Rooms) != 1 || slideTexts(a.Rooms[far.ID]) != "cellar" {
 			t.Errorf("first: %s, %v", got, a.Rooms)
 		}
-		if a := p.sync(); a.Extensions.AccountData != nil || len(a.Extensions.E2EE) != 2 || string(a.Extensions.To["events"]) != "[]" || a.Extensions.To["next_batch"] == nil {
+		if a := p.sync(); a.Extensions.AccountData != nil || len(a.Extensions.E2EE) != 3 || string(a.Extensions.To["events"]) != "[]" || a.Extensions.To["next_batch"] == nil {
 			t.Errorf("nothing new: %s", a.raw)
 		}
 		w.put(alice, nil, "org.example", `{"body":"global2"}`)

@@ -74,6 +74,7 @@ type SlideExtension struct {
 type SlideToDevice struct {
 	Enabled bool   `json:"enabled"`
 	Since   string `json:"since"`
+	Limit   int    `json:"limit"`
 }
 
 // Bounds of a request; those of lists and subscriptions are the MSC's.

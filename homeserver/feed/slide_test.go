@@ -13,6 +13,7 @@ import (
 	"hearth/base/db"
 	"hearth/base/notify"
 	"hearth/base/store/storetest"
+	"hearth/homeserver/e2ee"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/push"
@@ -45,7 +46,7 @@ func newTown(t testing.TB, d *db.DB) *town {
 	w.personal = personal.New(d, hub)
 	counter := push.New(push.Config{DB: d, Rooms: w.rooms, Receipts: w.receipts, Personal: w.personal})
 	w.feed = feed.New(feed.Config{
-		DB: d, Rooms: w.rooms, Hub: hub, Typing: w.typing, Receipts: w.receipts, Personal: w.personal, Push: counter,
+		DB: d, Rooms: w.rooms, Hub: hub, Keys: e2ee.New(e2ee.Config{DB: d, Hub: hub, Server: "test"}), Typing: w.typing, Receipts: w.receipts, Personal: w.personal, Push: counter,
 	})
 	return w
 }

@@ -52,7 +52,7 @@ func (f *Feed) Sync(ctx context.Context, req SyncRequest) ([]byte, error) {
 	woken, cancel := u.listener.Wait()
 	defer cancel()
 	for {
-		now := Token{Pos: f.Hub.Pos(), Live: f.Hub.Live()}
+		now := f.now()
 		body, some, err := f.build(ctx, u, req, since, now)
 		if err != nil || some || req.Timeout <= 0 {
 			return body, err
@@ -85,7 +85,10 @@ type syncBuild struct {
 	// personal changes by room, 0 for global
 	data map[int64][]store.AccountData
 	enc  *Encoder
-	met  map[string]bool // users who now share a room with this one and did not before
+	// Users who now share a room with this one and did not before, and the other
+	// way round.
+	met, parted map[string]bool
+	mail        [][]byte // messages to the device
 }
 
 func (f *Feed) build(ctx context.Context, u *user, req SyncRequest, since *Token, now Token) (body []byte, some bool, err error) {
@@ -113,18 +116,27 @@ func (b *syncBuild) after() int64 {
 }
 
 func (b *syncBuild) response() error {
+	if err := b.toDevice(); err != nil {
+		return err
+	}
 	b.out = append(b.out, `{"next_batch":"`...)
 	b.out = append(b.out, b.now.String()...)
 	b.out = append(b.out, '"')
-	for _, part := range []func() error{b.accountData, b.rooms, b.presence} {
+	for _, part := range []func() error{b.accountData, b.rooms, b.meet, b.presence, b.devices} {
 		if err := part(); err != nil {
 			return err
 		}
 	}
-	// Clients take an absent count for "no keys left on the server" and make
-	// new ones for ever.
-	b.out = append(b.out, `,"device_one_time_keys_count":{},"device_unused_fallback_key_types":[]}`...)
+	b.out = append(b.out, '}')
 	return nil
+}
+
+// meet finds out whom the user met and parted from.
+func (b *syncBuild) meet() (err error) {
+	if b.since != nil {
+		b.met, b.parted, err = b.f.meetings(b.ctx, b.u, b.since.Pos)
+	}
+	return err
 }
 
 // accountData reads what changed of the user's own data and writes the global

@@ -8,35 +8,42 @@ import (
 )
 
 // Token is a place in the stream of everything: what a client has seen.
-// Its text is "s<position>_<live number>".
+// Its text is "s<position>_<live number>", with "_<inbox>" if that is behind.
 type Token struct {
-	Pos  int64
-	Live int64 // of changes without a position, such as typing
+	Pos   int64
+	Live  int64 // of changes without a position, such as typing
+	Inbox int64 // position up to which the device has its messages
 }
 
 func (t Token) String() string {
-	return "s" + strconv.FormatInt(t.Pos, 10) + "_" + strconv.FormatInt(t.Live, 10)
+	s := "s" + strconv.FormatInt(t.Pos, 10) + "_" + strconv.FormatInt(t.Live, 10)
+	if t.Inbox != t.Pos {
+		s += "_" + strconv.FormatInt(t.Inbox, 10)
+	}
+	return s
 }
 
 // ParseToken reads a token of /sync.
-func ParseToken(s string) (Token, error) {
+func ParseToken(s string) (t Token, err error) {
 	bad := mxerr.New(mxerr.InvalidParam, "%q is not a token of this server", s)
 	rest, ok := strings.CutPrefix(s, "s")
 	if !ok {
 		return Token{}, bad
 	}
-	pos, live, _ := strings.Cut(rest, "_")
-	p, err := strconv.ParseInt(pos, 10, 64)
-	if err != nil || p < 0 {
+	parts := strings.Split(rest, "_")
+	if len(parts) > 3 {
 		return Token{}, bad
 	}
-	l := int64(0)
-	if live != "" {
-		if l, err = strconv.ParseInt(live, 10, 64); err != nil || l < 0 {
+	numbers := []*int64{&t.Pos, &t.Live, &t.Inbox}
+	for i, part := range parts {
+		if *numbers[i], err = strconv.ParseInt(part, 10, 64); err != nil || *numbers[i] < 0 {
 			return Token{}, bad
 		}
 	}
-	return Token{Pos: p, Live: l}, nil
+	if len(parts) < 3 {
+		t.Inbox = t.Pos
+	}
+	return t, nil
 }
 
 // PlaceToken is the token of a place in a room's timeline, between the events

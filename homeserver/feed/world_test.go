@@ -8,6 +8,7 @@ import (
 	"hearth/base/db"
 	"hearth/base/notify"
 	"hearth/base/store/storetest"
+	"hearth/homeserver/e2ee"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/push"
@@ -35,7 +36,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	types := typing.New(rooms, hub)
 	t.Cleanup(types.Stop)
 	return &world{t: t, rooms: rooms, feed: feed.New(feed.Config{
-		DB: d, Rooms: rooms, Hub: hub, Receipts: receipts, Personal: data, Typing: types,
+		DB: d, Rooms: rooms, Hub: hub, Keys: e2ee.New(e2ee.Config{DB: d, Hub: hub, Server: "test"}), Receipts: receipts, Personal: data, Typing: types,
 		Push: push.New(push.Config{DB: d, Rooms: rooms, Receipts: receipts, Personal: data}),
 	})}
 }

@@ -57,7 +57,6 @@ type Config struct {
 // Engine keeps presence.
 type Engine struct {
 	Config
-	lists *roomLists
 
 	mu      sync.Mutex
 	users   map[string]*user
@@ -113,7 +112,6 @@ func New(c Config) *Engine {
 		telling: make(chan struct{}, 1),
 	}
 	if c.Enabled {
-		e.lists = newRoomLists(c.Rooms)
 		c.Rooms.Observe(func(_ *room.Room, ev *room.Event) {
 			if mxid.ServerOf(ev.Sender) == c.Rooms.Server && ev.Type != "m.room.member" {
 				e.active(ev.Sender)

@@ -89,7 +89,7 @@ func (e *Engine) wake(ctx context.Context) time.Duration {
 	people := int64(0)
 	for id := range changed {
 		e.Hub.WakeUser(id)
-		rooms, err := e.lists.joined(ctx, id)
+		rooms, err := e.Rooms.JoinedRooms(ctx, id)
 		if err != nil {
 			if ctx.Err() == nil {
 				e.Log.WarnContext(ctx, "people were not told of a presence", "err", err)

@@ -49,6 +49,7 @@ type Engine struct {
 	packs  *packCache
 	events *eventCache
 	joined joined
+	lists  roomLists
 
 	lastCreate atomic.Int64 // see createTime
 
@@ -75,6 +76,7 @@ func New(c Config) *Engine {
 	e.keys = newStateKeys()
 	e.packs = newPackCache(maxPacks)
 	e.events = newEventCache(maxEvents)
+	e.Observe(e.lists.observe)
 	return e
 }
 

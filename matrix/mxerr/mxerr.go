@@ -71,6 +71,8 @@ const (
 	KeyTooLarge             Code = "M_KEY_TOO_LARGE"
 	UnknownPos              Code = "M_UNKNOWN_POS"
 	UnknownDevice           Code = "M_UNKNOWN_DEVICE"
+	InvalidSignature        Code = "M_INVALID_SIGNATURE"
+	WrongRoomKeysVersion    Code = "M_WRONG_ROOM_KEYS_VERSION"
 	InviteBlocked           Code = "M_INVITE_BLOCKED"
 )
 
@@ -84,6 +86,7 @@ var status = map[Code]int{
 	Unauthorized:          http.StatusUnauthorized,
 	NotFound:              http.StatusNotFound,
 	UnknownDevice:         http.StatusNotFound,
+	WrongRoomKeysVersion:  http.StatusForbidden,
 	Unrecognized:          http.StatusNotFound,
 	LimitExceeded:         http.StatusTooManyRequests,
 	GuestAccessForbidden:  http.StatusForbidden,
