@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/account"
 	"hearth/homeserver/room"
@@ -60,6 +61,14 @@ func (s *Server) onDeactivate(ctx context.Context, user mxid.UserID) error {
 		}
 	}
 	return failed
+}
+
+// deviceRemoved forgets all that is kept for a device.
+func (s *Server) deviceRemoved(tx *db.Tx, user, device string) error {
+	if err := s.personal.DeviceRemoved(tx, user, device); err != nil {
+		return err
+	}
+	return s.keys.DeviceRemoved(tx, user, device)
 }
 
 func (s *Server) leave(ctx context.Context, user string, nid int64) error {

@@ -121,7 +121,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 		OnProfile:    s.onProfile,
 		OnDeactivate: s.onDeactivate,
 
-		DeviceRemoved: s.keys.DeviceRemoved,
+		DeviceRemoved: s.deviceRemoved,
 		DeviceRenamed: s.keys.DeviceRenamed,
 	})
 	s.rooms = room.New(room.Config{

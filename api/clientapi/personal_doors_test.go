@@ -175,8 +175,9 @@ func TestAccountDataOverHTTP(t *testing.T) {
 			s.put("alice", `{"sky": "blue"}`, path, parts()...).is(`{}`)
 			s.get("phone.alice", path, parts()...).is(`{"sky":"blue"}`)
 			s.get("alice", "/_matrix/client/r0"+path, parts()...).is(`{"sky":"blue"}`)
-			s.put("alice", ``, path, parts()...).is(`{}`)
-			s.get("alice", path, parts()...).is(`{}`)
+			s.put("alice", ``, path, parts()...).is(`{}`) // an empty entry is none
+			s.get("alice", path, parts()...).fails(404, mxerr.NotFound)
+			s.put("alice", `{"sky": "red"}`, path, parts()...).is(`{}`)
 			s.in("alice", "DELETE", "", path, parts()...).is(`{}`)
 			s.get("alice", path, parts()...).fails(404, mxerr.NotFound)
 			s.in("alice", "DELETE", "", "/_matrix/client/unstable/org.matrix.msc3391"+path, parts()...).is(`{}`)

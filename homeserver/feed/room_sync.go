@@ -56,7 +56,7 @@ func (b *syncBuild) joined(r *room.Room, ur *userRoom) (bool, error) {
 	if err := b.ephemeral(r); err != nil {
 		return false, err
 	}
-	if data := b.roomData(r.NID); len(data) > 0 {
+	if data := b.roomData(r.NID); len(data) > 0 || b.since == nil {
 		b.out = append(b.out, `,"account_data":`...)
 		b.appendData(data)
 	}

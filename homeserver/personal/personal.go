@@ -63,7 +63,7 @@ func (e *Engine) Observe(f func(user string, room int64, typ string)) {
 }
 
 // Put stores an entry; room is a room's number, or 0. What content says must be
-// a JSON object.
+// a JSON object. An empty one deletes the entry (MSC3391).
 //
 // Errors: M_BAD_JSON with status 405 for types that the server keeps itself,
 // M_BAD_JSON, M_INVALID_PARAM for a bad type, M_TOO_LARGE.
@@ -75,7 +75,30 @@ func (e *Engine) Put(ctx context.Context, user string, room int64, typ string, c
 	if err != nil {
 		return err
 	}
+	if string(packed) == "{}" {
+		packed = nil
+	}
 	return e.write(ctx, user, room, typ, func(*db.Tx, *store.AccountData) ([]byte, error) { return packed, nil })
+}
+
+// DeviceRemoved deletes what is kept for a device alone, in the transaction that
+// removes it (MSC3890).
+func (e *Engine) DeviceRemoved(tx *db.Tx, user, device string) error {
+	for _, prefix := range []string{"m.local_notification_settings.", "org.matrix.msc3890.local_notification_settings."} {
+		row, err := store.AccountDataOf(tx, user, 0, prefix+device)
+		if errors.Is(err, db.ErrNoRow) || err == nil && row.Deleted {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		row.Pos, row.Content, row.Deleted = tx.NextPos(), []byte("{}"), true
+		tx.AfterCommit(func() { e.publish(row) })
+		if err := store.SetAccountData(tx, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Delete removes an entry; clients see it as an empty object in /sync once
