@@ -23,6 +23,8 @@ type step struct {
 	Via      string   // "call" and "wrong password", with the two below
 	Alice    media
 	Bob      media
+
+	secret
 }
 
 // media is what one side of a call has decoded, and through what.
@@ -38,6 +40,14 @@ type media struct {
 }
 
 func TestTwoPeopleInBrowsers(t *testing.T) {
+	paths := programs(t)
+	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
+		judge(t, tell(t, paths, "run.mjs", spectest.Proxy(t, h.URL), "call-"+filepath.Base(t.Name())+".png"))
+	})
+}
+
+// programs finds what the stories are told with.
+func programs(t *testing.T) map[string]string {
 	paths := map[string]string{}
 	for _, program := range []string{"node", "chromium"} {
 		path, err := exec.LookPath(program)
@@ -46,13 +56,11 @@ func TestTwoPeopleInBrowsers(t *testing.T) {
 		}
 		paths[program] = path
 	}
-	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
-		judge(t, tell(t, paths, spectest.Proxy(t, h.URL), "call-"+filepath.Base(t.Name())+".png"))
-	})
+	return paths
 }
 
-// tell runs the story against the server at url and returns what happened.
-func tell(t *testing.T, paths map[string]string, url, screenshot string) []step {
+// tell runs a story against the server at url and returns what happened.
+func tell(t *testing.T, paths map[string]string, story, url, screenshot string) []step {
 	dir := os.Getenv("HEARTH_TEST_ARTEFACTS")
 	if dir == "" {
 		dir = t.TempDir()
@@ -60,23 +68,23 @@ func tell(t *testing.T, paths map[string]string, url, screenshot string) []step 
 	screenshot = filepath.Join(dir, screenshot)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
-	node := exec.CommandContext(ctx, paths["node"], "run.mjs")
+	node := exec.CommandContext(ctx, paths["node"], story)
 	node.Cancel = func() error { return node.Process.Signal(syscall.SIGTERM) } // it closes the browser first
 	node.WaitDelay = 20 * time.Second
 	node.Env = append(os.Environ(), "HEARTH_URL="+url, "HEARTH_CHROMIUM="+paths["chromium"], "HEARTH_SCREENSHOT="+screenshot)
 	var lines, complaints bytes.Buffer
 	node.Stdout, node.Stderr = &lines, &complaints
 	if err := node.Run(); err != nil {
-		t.Fatalf("run.mjs: %v\n%s\n%s", err, lines.Bytes(), complaints.Bytes())
+		t.Fatalf("%s: %v\n%s\n%s", story, err, lines.Bytes(), complaints.Bytes())
 	}
 	if info, err := os.Stat(screenshot); err != nil || info.Size() == 0 {
-		t.Errorf("no screenshot of the call: %v", err)
+		t.Errorf("no screenshot: %v", err)
 	}
 	var steps []step
 	for d := json.NewDecoder(&lines); d.More(); {
 		var s step
 		if err := d.Decode(&s); err != nil {
-			t.Fatalf("run.mjs printed no JSON: %v", err)
+			t.Fatalf("%s printed no JSON: %v", story, err)
 		}
 		steps = append(steps, s)
 	}

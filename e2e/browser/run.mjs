@@ -4,79 +4,11 @@
 //     HEARTH_URL=http://127.0.0.1:8008 HEARTH_SCREENSHOT=call.png node run.mjs
 //
 // Each step prints one line of JSON; the test judges the numbers in it.
-import { createServer } from "node:http";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
+import { launch, person, report, serve } from "./stage.mjs";
 
-const { HEARTH_URL, HEARTH_SCREENSHOT, HEARTH_CHROMIUM = "/usr/bin/chromium" } = process.env;
-const here = (file) => fileURLToPath(new URL(file, import.meta.url));
-const report = (step, facts = {}) => console.log(JSON.stringify({ step, ...facts }));
-
-// bundle makes one script of the page and the SDK.
-async function bundle() {
-    const { outputFiles } = await build({
-        entryPoints: [here("page.js")],
-        bundle: true,
-        write: false,
-        format: "esm",
-        define: { global: "globalThis" },
-        logLevel: "error",
-    });
-    return outputFiles[0].contents;
-}
-
-// serve offers the page on another origin than the homeserver's, as most web
-// clients are.
-async function serve() {
-    const files = {
-        "/": ["text/html", await readFile(here("page.html"))],
-        "/page.js": ["text/javascript", await bundle()],
-    };
-    const server = createServer((request, response) => {
-        const [type, body] = files[request.url] ?? [];
-        response.writeHead(type ? 200 : 404, { "Content-Type": type ?? "text/plain" }).end(body);
-    });
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return server;
-}
-
-const launch = () =>
-    chromium.launch({
-        executablePath: HEARTH_CHROMIUM,
-        args: [
-            "--no-sandbox", // the tests run as root in CI
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            "--autoplay-policy=no-user-gesture-required",
-            "--allow-loopback-in-peer-connection", // the TURN server is on 127.0.0.1
-            "--ignore-certificate-errors", // its certificate is of our own making
-        ],
-    });
-
-// person opens a page in a browser profile of its own. Every function that
-// page.js offers can be called on what it returns.
-async function person(browser, url, name) {
-    const context = await browser.newContext({ viewport: { width: 640, height: 640 } });
-    const page = await context.newPage();
-    page.on("pageerror", (problem) => console.error(`${name}: ${problem.message}`));
-    page.on("console", (message) => {
-        if (message.type() === "error") console.error(`${name}: ${message.text()}`);
-    });
-    await page.goto(url);
-    await page.waitForFunction(() => window.person);
-    const verbs = await page.evaluate(() => Object.keys(window.person));
-    const ask = (verb) => (...args) => page.evaluate(([v, a]) => window.person[v](...a), [verb, args]);
-    return { page, name, ...Object.fromEntries(verbs.map((verb) => [verb, ask(verb)])) };
-}
+const { HEARTH_URL, HEARTH_SCREENSHOT } = process.env;
 
 async function talk(alice, bob) {
     const stamp = Date.now().toString(36);
@@ -133,8 +65,14 @@ async function poll(seconds, ask, willDo) {
     }
 }
 
-const server = await serve();
-const browser = await launch();
+const server = await serve("page.js");
+const browser = await launch(
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection", // the TURN server is on 127.0.0.1
+    "--ignore-certificate-errors", // its certificate is of our own making
+);
 try {
     const url = `http://localhost:${server.address().port}/`;
     const [alice, bob] = await Promise.all(["alice", "bob"].map((name) => person(browser, url, name)));
