@@ -51,6 +51,7 @@ var order = strings.Fields(`
 	homeserver/directory
 	homeserver/push
 	homeserver/e2ee
+	homeserver/relation
 	homeserver/feed
 
 	calls/turn

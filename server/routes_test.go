@@ -49,8 +49,6 @@ var later = map[string]string{
 	"notifications.yaml":             "push to devices that are asleep",
 	"pusher.yaml":                    "push to devices that are asleep",
 	"policy_server.yaml":             "federation",
-	"relations.yaml":                 "threads",
-	"threads_list.yaml":              "threads",
 	"report_content.yaml":            "moderation",
 	"support.yaml":                   "moderation",
 	"room_event_by_timestamp.yaml":   "history by date",

@@ -48,7 +48,7 @@ func (a *Rooms) getEventContext(ctx context.Context, r *http.Request, _ httpx.No
 	if err != nil {
 		return nil, err
 	}
-	enc, out := a.encoder(ctx), []byte(`{"event":`)
+	enc, out := a.encoder(ctx).Bundling(h.ignored), []byte(`{"event":`)
 	if out, err = enc.Append(ctx, out, s.Room, s.Viewer, ev); err != nil {
 		return nil, err
 	}

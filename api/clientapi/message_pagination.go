@@ -9,6 +9,7 @@ import (
 	"hearth/api/httpx"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/relation"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
@@ -44,7 +45,7 @@ func (a *Rooms) getRoomEvents(ctx context.Context, r *http.Request, _ httpx.None
 	if err != nil {
 		return nil, err
 	}
-	enc := a.encoder(ctx)
+	enc := a.encoder(ctx).Bundling(p.ignored)
 	out := append(make([]byte, 0, 256+768*len(events)), `{"chunk":`...)
 	if out, err = enc.AppendArray(ctx, out, p.sight.Room, p.sight.Viewer, events); err != nil {
 		return nil, err
@@ -185,6 +186,10 @@ func (h *history) scan(ctx context.Context, from, end int64, backward bool, limi
 		if err != nil {
 			return nil, at, false, err
 		}
+		related, err := h.related(ctx, events)
+		if err != nil {
+			return nil, at, false, err
+		}
 		for _, ev := range events {
 			if len(found) == limit {
 				return found, at, true, nil
@@ -194,7 +199,7 @@ func (h *history) scan(ctx context.Context, from, end int64, backward bool, limi
 			if err != nil {
 				return nil, at, false, err
 			}
-			if ok {
+			if ok && (related == nil || related[ev]) {
 				found = append(found, ev)
 			}
 			at = ev.Ord
@@ -234,6 +239,21 @@ func (h *history) shows(ev *room.Event) (bool, error) {
 	return h.sight.CanSee(ev)
 }
 
+// related are those of events that others relate to as the filter wants; nil
+// for a filter that does not ask.
+func (h *history) related(ctx context.Context, events []*room.Event) (map[*room.Event]bool, error) {
+	if !h.filter.AsksRelated() {
+		return nil, nil
+	}
+	x := relation.Reader{Rooms: h.engine, Room: h.sight.Room}
+	found, err := x.Related(ctx, events, h.filter.RelatedBySenders, h.filter.RelatedByRelTypes)
+	out := make(map[*room.Event]bool, len(found))
+	for _, ev := range found {
+		out[ev] = true
+	}
+	return out, err
+}
+
 func (h *history) wants(ev *room.Event) bool {
 	if h.filter == nil {
 		return true
@@ -241,6 +261,12 @@ func (h *history) wants(ev *room.Event) bool {
 	hasURL := false
 	if h.filter.ContainsURL != nil {
 		_, hasURL = ev.Get("url")
+	}
+	if h.filter.AsksRelation() {
+		rel, _ := ev.Relation()
+		if !h.filter.MatchRelation(rel.RelType) {
+			return false
+		}
 	}
 	return h.filter.Match(ev.Type, ev.Sender, hasURL)
 }

@@ -1,10 +1,8 @@
 package clientapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"math"
 	"net/http"
 
 	"hearth/api/httpx"
@@ -36,11 +34,7 @@ func (a *Rooms) sendMessage(ctx context.Context, r *http.Request, body json.RawM
 			return nil, err
 		}
 	}
-	roomID := r.PathValue("roomId")
-	if err := a.checkAnnotation(ctx, roomID, d); err != nil {
-		return nil, a.outside(ctx, err, roomID, who.User)
-	}
-	return a.send(ctx, roomID, d)
+	return a.send(ctx, r.PathValue("roomId"), d)
 }
 
 func (a *Rooms) send(ctx context.Context, roomID string, d room.Draft) (httpx.Raw, error) {
@@ -63,62 +57,4 @@ func takeRedacts(body json.RawMessage) (target string, content json.RawMessage, 
 		return "", nil, mxerr.New(mxerr.MissingParam, "redacts must name the event to redact")
 	}
 	return target, canonjson.Without(nil, content, "redacts"), nil
-}
-
-// maxAnnotationScan bounds how many events after the target are searched for an
-// equal annotation. Equal ones further away pass: clients drop them.
-const maxAnnotationScan = 500
-
-// checkAnnotation refuses to annotate an event twice in the same way
-// (client-server-api/#avoiding-duplicate-annotations).
-func (a *Rooms) checkAnnotation(ctx context.Context, roomID string, d room.Draft) error {
-	if !bytes.Contains(d.Content, []byte("m.annotation")) {
-		return nil
-	}
-	rel := annotationIn(d.Content)
-	if rel == nil {
-		return nil
-	}
-	r, err := a.Engine.Room(ctx, roomID)
-	if err != nil {
-		return err
-	}
-	target, err := a.Engine.EventByID(ctx, rel.EventID)
-	if err != nil || target.Room != r.NID {
-		if err != nil && mxerr.From(err).Code != mxerr.NotFound {
-			return err
-		}
-		return nil // what is not here cannot be annotated twice
-	}
-	later, err := a.Engine.After(ctx, r, target.Ord, math.MaxInt64, maxAnnotationScan)
-	if err != nil {
-		return err
-	}
-	for _, ev := range later {
-		if ev.Sender != d.Sender || ev.Type != d.Type || ev.TxnDevice == d.Device && ev.TxnID == d.TxnID {
-			continue // of somebody else, or this very request
-		}
-		if same := annotationIn(ev.Content); same != nil && *same == *rel {
-			return mxerr.New(mxerr.DuplicateAnnotation, "You have annotated this event so already")
-		}
-	}
-	return nil
-}
-
-// annotation is what an event says of another.
-type annotation struct {
-	RelType string `json:"rel_type"`
-	EventID string `json:"event_id"`
-	Key     string `json:"key"`
-}
-
-// annotationIn returns the annotation of a content, nil if it is none.
-func annotationIn(content json.RawMessage) *annotation {
-	var c struct {
-		Relates annotation `json:"m.relates_to"`
-	}
-	if err := json.Unmarshal(content, &c); err != nil || c.Relates.RelType != "m.annotation" || c.Relates.EventID == "" {
-		return nil // a wrong shape relates to nothing
-	}
-	return &c.Relates
 }

@@ -31,7 +31,11 @@ func (a *Rooms) getOneRoomEvent(ctx context.Context, r *http.Request, _ httpx.No
 	if err != nil {
 		return nil, err
 	}
-	return a.encoder(ctx).Append(ctx, nil, s.Room, s.Viewer, ev)
+	ignored, err := a.ignored(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.encoder(ctx).Bundling(ignored).Append(ctx, nil, s.Room, s.Viewer, ev)
 }
 
 // visibleEvent returns an event of a room, M_NOT_FOUND if the caller may not

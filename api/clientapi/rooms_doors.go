@@ -37,6 +37,7 @@ func (a *Rooms) Routes() []httpx.Route {
 		a.knockingRoutes(), a.roomStateRoutes(), a.roomSendRoutes(), a.redactionRoutes(), a.eventContextRoutes(),
 		a.messagePaginationRoutes(), a.roomsRoutes(), a.directoryRoutes(), a.listPublicRoomsRoutes(), a.roomUpgradesRoutes(),
 		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(),
+		a.relationsRoutes(), a.threadsListRoutes(),
 	} {
 		all = append(all, file...)
 	}

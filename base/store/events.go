@@ -144,3 +144,14 @@ func Txn(tx *db.Tx, key []byte) (int64, error) {
 func DeleteTxnsBefore(tx *db.Tx, at int64) error {
 	return tx.Exec(`DELETE FROM txns WHERE at < $1`, at)
 }
+
+// EventIDs returns the ids of events, in no order.
+func EventIDs(tx *db.Tx, nids []int64) ([]string, error) {
+	var out []string
+	err := db.In(nids, 1, func(in string, args []any) error {
+		part, err := db.All(tx, db.Value[string], `SELECT event_id FROM events WHERE nid IN (`+in+`)`, args...)
+		out = append(out, part...)
+		return err
+	})
+	return out, err
+}

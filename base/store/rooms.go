@@ -19,22 +19,23 @@ type Room struct {
 	Joined     int64   // members
 	Invited    int64
 	Listed     bool // in the public room directory
+	Related    bool // there are relations between its events
 
 	heads []byte
 }
 
 func (r *Room) columns() []any {
-	return []any{&r.NID, &r.RoomID, &r.Version, &r.RowVersion, &r.State, &r.heads, &r.Depth, &r.LastPos, &r.Joined, &r.Invited, &r.Listed}
+	return []any{&r.NID, &r.RoomID, &r.Version, &r.RowVersion, &r.State, &r.heads, &r.Depth, &r.LastPos, &r.Joined, &r.Invited, &r.Listed, &r.Related}
 }
 
-const roomColumns = `nid, room_id, version, row_version, state, heads, depth, last_pos, joined, invited, listed`
+const roomColumns = `nid, room_id, version, row_version, state, heads, depth, last_pos, joined, invited, listed, related`
 
 // InsertRoom stores a new room.
 func InsertRoom(tx *db.Tx, r Room) error {
 	return tx.Exec(`
 		INSERT INTO rooms (`+roomColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		r.NID, r.RoomID, r.Version, r.RowVersion, r.State, packNIDs(r.Heads), r.Depth, r.LastPos, r.Joined, r.Invited, r.Listed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		r.NID, r.RoomID, r.Version, r.RowVersion, r.State, packNIDs(r.Heads), r.Depth, r.LastPos, r.Joined, r.Invited, r.Listed, r.Related)
 }
 
 // UpdateRoom stores what a commit changed in r, whose RowVersion is still the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hearth/base/store"
+	"hearth/homeserver/relation"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 )
@@ -20,6 +21,7 @@ type EncodeOptions struct {
 	Replaces   *room.Event // the state event before it, nil if none
 	HidePrev   bool        // the user may not see what Replaces says, only that it was there
 	Because    *room.Event // the redaction that emptied the event, nil if none
+	Relations  []byte      // JSON of the bundled aggregations, nil for none
 }
 
 // AppendEvent appends an event as one client sees it.
@@ -46,6 +48,10 @@ func AppendEvent(dst []byte, ev *room.Event, o EncodeOptions) []byte {
 		dst = append(dst, `,"replaces_state":`...)
 		dst = canonjson.Quote(dst, p.ID)
 	}
+	if o.Relations != nil {
+		dst = append(dst, `,"m.relations":`...)
+		dst = append(dst, o.Relations...)
+	}
 	if r := o.Because; r != nil {
 		dst = append(dst, `,"redacted_because":`...)
 		dst = append(dst, r.Client()...)
@@ -69,6 +75,9 @@ type Encoder struct {
 	user   string
 	device string
 	now    int64
+
+	bundle  bool // with aggregations
+	ignored map[string]bool
 }
 
 // NewEncoder returns an Encoder for a request of user's device. Without a
@@ -83,7 +92,7 @@ func NewEncoder(e *room.Engine, user, device string) *Encoder {
 func (x *Encoder) AppendArray(ctx context.Context, dst []byte, r *room.Room, v *room.Viewer, events []*room.Event) ([]byte, error) {
 	dst = append(dst, '[')
 	start := len(dst)
-	sides, err := x.lookUp(ctx, r, events)
+	sides, err := x.lookUp(ctx, r, v, events)
 	if err != nil {
 		return dst, err
 	}
@@ -159,7 +168,7 @@ func (x *Encoder) sent(ev *room.Event) bool {
 
 // Append appends one event of room r.
 func (x *Encoder) Append(ctx context.Context, dst []byte, r *room.Room, v *room.Viewer, ev *room.Event) ([]byte, error) {
-	sides, err := x.lookUp(ctx, r, []*room.Event{ev})
+	sides, err := x.lookUp(ctx, r, v, []*room.Event{ev})
 	if err != nil {
 		return dst, err
 	}
@@ -177,6 +186,12 @@ func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) (
 	}
 	if v == nil {
 		return AppendEvent(dst, ev, o), nil
+	}
+	if s.bundle != nil {
+		var err error
+		if o.Relations, err = x.relations(v, s.bundle); err != nil {
+			return dst, err
+		}
 	}
 	m, err := v.MembershipAt(ev)
 	if err != nil {
@@ -196,11 +211,16 @@ func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) (
 // beside is what the unsigned part of an event refers to.
 type beside struct {
 	replaces, because *room.Event
+	bundle            *relation.Bundle
 }
 
 // lookUp finds what stands beside each of events. Most pages have nothing
 // there, and get nil.
-func (x *Encoder) lookUp(ctx context.Context, r *room.Room, events []*room.Event) ([]beside, error) {
+func (x *Encoder) lookUp(ctx context.Context, r *room.Room, v *room.Viewer, events []*room.Event) ([]beside, error) {
+	bundles, err := x.bundles(ctx, r, v, events)
+	if err != nil {
+		return nil, err
+	}
 	var nids, before []int64
 	for i, ev := range events {
 		if ev.RedactedBy != 0 {
@@ -221,7 +241,7 @@ func (x *Encoder) lookUp(ctx context.Context, r *room.Room, events []*room.Event
 			nids = append(nids, nid)
 		}
 	}
-	if len(nids) == 0 {
+	if len(nids) == 0 && len(bundles) == 0 {
 		return nil, nil
 	}
 	byNID, err := x.byNID(ctx, r, nids)
@@ -230,7 +250,7 @@ func (x *Encoder) lookUp(ctx context.Context, r *room.Room, events []*room.Event
 	}
 	out := make([]beside, len(events))
 	for i, ev := range events {
-		out[i].because = byNID[ev.RedactedBy]
+		out[i].because, out[i].bundle = byNID[ev.RedactedBy], bundles[ev.NID]
 		if before != nil {
 			out[i].replaces = byNID[before[i]]
 		}

@@ -6,6 +6,7 @@ import (
 
 	"hearth/base/store"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/relation"
 	"hearth/homeserver/room"
 )
 
@@ -149,7 +150,8 @@ func (b *syncBuild) news(r *room.Room, viewer *room.Viewer, isNew bool, upto int
 			n.events = append(n.events, ev)
 		}
 	}
-	return n, nil
+	n.events, err = b.related(r, n.events)
+	return n, err
 }
 
 // quiet fills in the states of a room without new events.
@@ -171,6 +173,9 @@ func (b *syncBuild) timelineWants(ev *room.Event) bool {
 
 func (b *syncBuild) timeline(r *room.Room, viewer *room.Viewer, n roomNews) error {
 	b.out = append(b.out, `"timeline":{"events":`...)
+	// A client that knows all events before these has counted their relations
+	// itself; another needs to be told.
+	b.enc.bundle = n.limited || n.known == 0
 	var err error
 	if b.out, err = b.enc.AppendArray(b.ctx, b.out, r, viewer, n.events); err != nil {
 		return err
@@ -245,7 +250,23 @@ func matches(f *personal.EventFilter, ev *room.Event) bool {
 	if f.ContainsURL != nil {
 		_, hasURL = ev.GetString("url")
 	}
+	if f.AsksRelation() {
+		rel, _ := ev.Relation()
+		if !f.MatchRelation(rel.RelType) {
+			return false
+		}
+	}
 	return f.Match(ev.Type, ev.Sender, hasURL) && f.MatchRoom(ev.RoomID)
+}
+
+// related leaves out events that nobody relates to, if the filter wants that.
+func (b *syncBuild) related(r *room.Room, events []*room.Event) ([]*room.Event, error) {
+	f := b.req.Filter.Room.Timeline
+	if !f.AsksRelated() || len(events) == 0 {
+		return events, nil
+	}
+	x := relation.Reader{Rooms: b.f.Rooms, Room: r}
+	return x.Related(b.ctx, events, f.RelatedBySenders, f.RelatedByRelTypes)
 }
 
 // pick loads the events of a state delta that the filter wants; with lazy

@@ -142,6 +142,7 @@ func (b *slide) readOwn() (err error) {
 		return err
 	}
 	b.ignored, err = p.Ignored(b.ctx, b.u.id)
+	b.enc.ignored = b.ignored
 	return err
 }
 

@@ -199,6 +199,7 @@ func (w *slideRoom) timeline(n slideNews) error {
 		w.yes("unstable_expanded_timeline")
 	}
 	w.field("timeline")
+	w.enc.bundle = w.isNew || n.limited || n.expanded // see syncBuild.timeline
 	if err := w.append(n.events); err != nil {
 		return err
 	}

@@ -173,6 +173,7 @@ func (b *syncBuild) accountData() error {
 		b.appendData(global)
 	}
 	b.ignored, err = p.Ignored(b.ctx, b.u.id)
+	b.enc.ignored = b.ignored
 	return err
 }
 

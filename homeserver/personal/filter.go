@@ -62,6 +62,26 @@ type EventFilter struct {
 
 	RelatedBySenders  []string `json:"related_by_senders"`
 	RelatedByRelTypes []string `json:"related_by_rel_types"`
+
+	// What an event itself says that it is to another, "" for nothing (MSC3874).
+	RelTypes    []string `json:"org.matrix.msc3874.rel_types"`
+	NotRelTypes []string `json:"org.matrix.msc3874.not_rel_types"`
+}
+
+// MatchRelation reports whether an event passes that relates to another in the
+// way relType, "" for one that does not.
+func (f *EventFilter) MatchRelation(relType string) bool {
+	return f == nil || passes(f.RelTypes, f.NotRelTypes, relType)
+}
+
+// AsksRelation reports whether MatchRelation may refuse anything.
+func (f *EventFilter) AsksRelation() bool {
+	return f != nil && (f.RelTypes != nil || f.NotRelTypes != nil)
+}
+
+// AsksRelated reports whether only events pass that others relate to.
+func (f *EventFilter) AsksRelated() bool {
+	return f != nil && (f.RelatedBySenders != nil || f.RelatedByRelTypes != nil)
 }
 
 // ParseFilter reads a filter as clients write it, inline in a query or

@@ -160,6 +160,12 @@ func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
 			}
 		}
 	}
+	if err := c.refuseSecond(ev); err != nil {
+		return err
+	}
+	if err := c.relate(ev); err != nil {
+		return err
+	}
 	return store.InsertEvent(c.tx, ev.row())
 }
 

@@ -72,6 +72,9 @@ func (e *Engine) trySendMessage(ctx context.Context, roomID string, d Draft) (*E
 			return ev, err
 		}
 	}
+	if err := e.checkRelation(ctx, r, d); err != nil {
+		return nil, err
+	}
 	f, mine, err := e.launch(ctx, r, d)
 	if err != nil {
 		return nil, err

@@ -289,6 +289,9 @@ func (c *commit) storeIncoming(in *incoming) error {
 	if err := store.InsertEvent(c.tx, ev.row()); err != nil {
 		return err
 	}
+	if err := c.relate(ev); err != nil {
+		return err
+	}
 	if err := c.follow(old, c.next.State, ev); err != nil {
 		return err
 	}

@@ -43,7 +43,19 @@ func (c *commit) storeRedaction(r redaction) error {
 	gone := r.target.as(red)
 	gone.RedactedBy = r.by.NID
 	c.done = append(c.done, gone)
+	if err := c.unrelate(r.target); err != nil {
+		return err
+	}
 	return store.RedactEvent(c.tx, gone.NID, r.by.NID, red.JSON)
+}
+
+// Redacted is the event as it would be after a redaction.
+func (ev *Event) Redacted() (*Event, error) {
+	red, err := ev.Redact()
+	if err != nil {
+		return nil, err
+	}
+	return ev.as(red), nil
 }
 
 // as is the event in another form.
