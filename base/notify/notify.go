@@ -18,19 +18,23 @@ type Hub struct {
 	mu      sync.RWMutex
 	rooms   map[int64]map[*Listener]struct{}
 	users   map[string]map[*Listener]struct{}
-	pending map[*Listener]struct{} // woken by the next Advance
+	pending map[*Listener]devices // woken by the next Advance
 	// What was noted since the last Advance, for those who begin to listen only
 	// now: they may have looked at a position from before it.
 	changedRooms map[int64]struct{}
 	changedUsers map[string]struct{}
 }
 
+// devices are those of a listener's devices that are to be woken; nil stands for
+// all of them.
+type devices map[string]struct{}
+
 // NewHub returns a Hub at stream position pos.
 func NewHub(pos int64) *Hub {
 	h := &Hub{
 		rooms:   map[int64]map[*Listener]struct{}{},
 		users:   map[string]map[*Listener]struct{}{},
-		pending: map[*Listener]struct{}{},
+		pending: map[*Listener]devices{},
 
 		changedRooms: map[int64]struct{}{},
 		changedUsers: map[string]struct{}{},
@@ -58,7 +62,7 @@ func (h *Hub) Room(room int64) {
 	defer h.mu.Unlock()
 	h.changedRooms[room] = struct{}{}
 	for l := range h.rooms[room] {
-		h.pending[l] = struct{}{}
+		h.pending[l] = nil
 	}
 }
 
@@ -68,20 +72,36 @@ func (h *Hub) User(user string) {
 	defer h.mu.Unlock()
 	h.changedUsers[user] = struct{}{}
 	for l := range h.users[user] {
-		h.pending[l] = struct{}{}
+		h.pending[l] = nil
+	}
+}
+
+// Device notes that a commit changed something of one device of a user.
+func (h *Hub) Device(user, device string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changedUsers[user] = struct{}{}
+	for l := range h.users[user] {
+		some, noted := h.pending[l]
+		switch {
+		case !noted:
+			h.pending[l] = devices{device: {}}
+		case some != nil:
+			some[device] = struct{}{}
+		}
 	}
 }
 
 // Advance makes pos visible and wakes everybody noted since the last call.
 func (h *Hub) Advance(pos int64) {
 	h.pos.Store(pos)
-	for l := range h.takePending() {
-		l.wake()
+	for l, some := range h.takePending() {
+		l.wake(some)
 	}
 }
 
 // takePending returns who is to be woken; nobody else holds the map any more.
-func (h *Hub) takePending() map[*Listener]struct{} {
+func (h *Hub) takePending() map[*Listener]devices {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	clear(h.changedRooms)
@@ -90,7 +110,7 @@ func (h *Hub) takePending() map[*Listener]struct{} {
 		return nil
 	}
 	woken := h.pending
-	h.pending = map[*Listener]struct{}{}
+	h.pending = map[*Listener]devices{}
 	return woken
 }
 
@@ -104,7 +124,7 @@ func (h *Hub) WakeRoom(room int64) {
 	}
 	h.mu.RUnlock()
 	for _, l := range woken {
-		l.wake()
+		l.wake(nil)
 	}
 }
 
@@ -117,7 +137,7 @@ func (h *Hub) WakeUser(user string) {
 	}
 	h.mu.RUnlock()
 	for _, l := range woken {
-		l.wake()
+		l.wake(nil)
 	}
 }
 
@@ -127,13 +147,13 @@ type Listener struct {
 	user string
 
 	mu      sync.Mutex
-	waiting map[chan<- struct{}]struct{}
+	waiting map[chan<- struct{}]string // the device that waits
 	rooms   map[int64]struct{}
 }
 
 // Listen returns a Listener for a user, to be ended with Close.
 func (h *Hub) Listen(user string) *Listener {
-	l := &Listener{hub: h, user: user, waiting: map[chan<- struct{}]struct{}{}, rooms: map[int64]struct{}{}}
+	l := &Listener{hub: h, user: user, waiting: map[chan<- struct{}]string{}, rooms: map[int64]struct{}{}}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.users[user] == nil {
@@ -141,7 +161,7 @@ func (h *Hub) Listen(user string) *Listener {
 	}
 	h.users[user][l] = struct{}{}
 	if _, changed := h.changedUsers[user]; changed {
-		h.pending[l] = struct{}{}
+		h.pending[l] = nil
 	}
 	return l
 }
@@ -156,7 +176,7 @@ func (l *Listener) Watch(room int64) {
 	l.hub.rooms[room][l] = struct{}{}
 	l.rooms[room] = struct{}{}
 	if _, changed := l.hub.changedRooms[room]; changed {
-		l.hub.pending[l] = struct{}{}
+		l.hub.pending[l] = nil
 	}
 }
 
@@ -187,16 +207,19 @@ func (l *Listener) Close() {
 	}
 	delete(l.hub.pending, l)
 	l.hub.mu.Unlock()
-	l.wake()
+	l.wake(nil)
 }
 
-// Wait registers a channel that gets a value when there is something new. A
-// change between Wait and the look into the store is not missed: the channel
-// keeps one value. cancel ends it.
-func (l *Listener) Wait() (woken <-chan struct{}, cancel func()) {
+// Wait registers a channel that gets a value when there is something new for the
+// user. A change between Wait and the look into the store is not missed: the
+// channel keeps one value. cancel ends it.
+func (l *Listener) Wait() (woken <-chan struct{}, cancel func()) { return l.WaitFor("") }
+
+// WaitFor is Wait that is told also of what is new for one device.
+func (l *Listener) WaitFor(device string) (woken <-chan struct{}, cancel func()) {
 	c := make(chan struct{}, 1)
 	l.mu.Lock()
-	l.waiting[c] = struct{}{}
+	l.waiting[c] = device
 	l.mu.Unlock()
 	return c, func() {
 		l.mu.Lock()
@@ -205,10 +228,13 @@ func (l *Listener) Wait() (woken <-chan struct{}, cancel func()) {
 	}
 }
 
-func (l *Listener) wake() {
+func (l *Listener) wake(only devices) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for c := range l.waiting {
+	for c, device := range l.waiting {
+		if _, ok := only[device]; !ok && only != nil {
+			continue
+		}
 		select {
 		case c <- struct{}{}:
 		default: // it has not looked since the last one

@@ -98,3 +98,39 @@ func TestListenersComeAndGo(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// What is for one device wakes no other, unless there is more.
+func TestDeviceIsWokenAlone(t *testing.T) {
+	h := NewHub(1)
+	bob := h.Listen("@bob:test")
+	defer bob.Close()
+	phone, cancel := bob.WaitFor("PHONE")
+	defer cancel()
+	tablet, cancel := bob.WaitFor("TABLET")
+	defer cancel()
+	anybody, cancel := bob.Wait()
+	defer cancel()
+
+	h.Device("@bob:test", "PHONE")
+	h.Advance(2)
+	if !woken(phone) || woken(tablet) || woken(anybody) {
+		t.Error("only the phone is concerned")
+	}
+	h.Device("@bob:test", "PHONE")
+	h.Device("@bob:test", "TABLET")
+	h.Advance(3)
+	if !woken(phone) || !woken(tablet) || woken(anybody) {
+		t.Error("the phone and the tablet are concerned")
+	}
+	for _, first := range []string{"the device", "the user"} {
+		if first == "the user" {
+			h.User("@bob:test")
+		}
+		h.Device("@bob:test", "PHONE")
+		h.User("@bob:test")
+		h.Advance(4)
+		if !woken(phone) || !woken(tablet) || !woken(anybody) {
+			t.Errorf("all are concerned, though %s was noted first", first)
+		}
+	}
+}

@@ -134,7 +134,8 @@ func (e *Engine) DehydratedMail(ctx context.Context, user, device, next string) 
 		return nil, "", mxerr.New(mxerr.Forbidden, "This is not your dehydrated device")
 	}
 	rows, err := read(ctx, e.DB, func(tx *db.Tx) ([]store.DeviceMessage, error) {
-		return store.DeviceMessages(tx, user, device, after, maxBatch)
+		list, _, err := store.DeviceMessages(tx, user, device, after, e.Hub.Pos(), maxBatch, maxBatchSize)
+		return list, err
 	})
 	for _, m := range rows {
 		messages, after = append(messages, m.Message), m.Pos

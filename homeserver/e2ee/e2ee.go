@@ -8,6 +8,7 @@ package e2ee
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"hearth/base/db"
 	"hearth/base/notify"
@@ -31,6 +32,7 @@ type Engine struct {
 	changes *changes
 	counts  *counts
 	inboxes *inboxes
+	sends   atomic.Int64 // requests to send messages
 }
 
 // New returns an Engine. Nothing runs in the background.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -86,6 +87,24 @@ func TestManyMessagesComeInBatches(t *testing.T) {
 	})
 }
 
+// stored counts the messages of alice's phone, and their bytes.
+func (h *house) stored() (n, size int64) {
+	h.Helper()
+	type sum struct{ n, size int64 }
+	h.must(h.DB.Read(h.Context(), func(tx *db.Tx) error {
+		s, err := db.One(tx, func(s *sum) []any { return []any{&s.n, &s.size} }, `
+			SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM inbox WHERE usr = $1 AND device = $2`, alice, "PHONE")
+		n, size = s.n, s.size
+		return err
+	}))
+	return n, size
+}
+
+func (h *house) mail(txn, device, content string) Mail {
+	return Mail{Sender: bob, Type: "t", TxnID: txn, Messages: map[string]map[string]json.RawMessage{alice: {device: json.RawMessage(content)}}}
+}
+
+// A device never fetches, and people keep writing: the oldest messages go.
 func TestInboxIsBounded(t *testing.T) {
 	each(t, func(h *house) {
 		h.must(h.DB.Write(h.Context(), func(tx *db.Tx) error {
@@ -96,20 +115,148 @@ func TestInboxIsBounded(t *testing.T) {
 			}
 			return nil
 		}))
-		for n := range trimEvery {
+		for n := range graceInbox + 1 {
 			h.send(fmt.Sprint(n), alice, "PHONE", n)
 		}
-		var rows []store.DeviceMessage
-		h.must(h.DB.Read(h.Context(), func(tx *db.Tx) (err error) {
-			rows, err = store.DeviceMessages(tx, alice, "PHONE", 0, 2*maxInbox)
-			return err
-		}))
-		if n := len(rows); n < maxInbox || n > maxInbox+trimEvery {
+		if n, _ := h.stored(); n != maxInbox {
 			h.Errorf("%d messages wait, bound %d", n, maxInbox)
 		}
-		big := json.RawMessage(`{"x":"` + strings.Repeat("x", maxMessage) + `"}`)
-		h.fails(h.Send(h.Context(), Mail{Sender: bob, Type: "t", TxnID: "big", Messages: map[string]map[string]json.RawMessage{alice: {"PHONE": big}}}), mxerr.TooLarge)
-		h.fails(h.Send(h.Context(), Mail{Sender: bob, Type: "t", TxnID: "bad", Messages: map[string]map[string]json.RawMessage{alice: {"PHONE": json.RawMessage(`1`)}}}), mxerr.BadJSON)
+		// Many large ones at once do what many small ones did.
+		h.must(h.DB.Write(h.Context(), func(tx *db.Tx) error {
+			for range maxInboxSize/maxMessage + 20 {
+				if err := store.AddDeviceMessage(tx, store.DeviceMessage{User: alice, Device: "PHONE", Pos: tx.NextPos(), Message: make([]byte, maxMessage)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		big := `{"x":"` + strings.Repeat("x", maxMessage-20) + `"}`
+		for n := range slackInboxSize/maxMessage + 1 {
+			h.must(h.Send(h.Context(), h.mail(fmt.Sprint("big", n), "PHONE", big)))
+		}
+		if _, size := h.stored(); size > maxInboxSize+slackInboxSize {
+			h.Errorf("%d bytes wait, bound %d", size, maxInboxSize)
+		}
+		if got, _, err := h.Fetch(h.Context(), alice, "PHONE", 0, h.Hub.Pos(), 0); err != nil || len(got) > maxBatchSize/maxMessage+1 {
+			h.Errorf("%d large messages in one answer, %v", len(got), err)
+		}
+	})
+}
+
+func TestMailOutOfBounds(t *testing.T) {
+	each(t, func(h *house) {
+		ctx := h.Context()
+		h.fails(h.Send(ctx, h.mail("big", "PHONE", `{"x":"`+strings.Repeat("x", maxMessage)+`"}`)), mxerr.TooLarge)
+		h.fails(h.Send(ctx, h.mail("bad", "PHONE", `1`)), mxerr.BadJSON)
+		long := h.mail("long", "PHONE", `{}`)
+		long.Type = strings.Repeat("x", maxType+1)
+		h.fails(h.Send(ctx, long), mxerr.InvalidParam)
+		// One message for so many devices that it would fill the disk.
+		for n := range maxMailSize/maxMessage + 1 {
+			h.device(alice, fmt.Sprint("D", n))
+		}
+		h.fails(h.Send(ctx, h.mail("all", "*", `{"x":"`+strings.Repeat("x", maxMessage-20)+`"}`)), mxerr.TooLarge)
+		if n, _ := h.stored(); n != 0 {
+			h.Errorf("%d of these messages arrived", n)
+		}
+	})
+}
+
+// A device that is named gets its own message in place of that for all.
+func TestOneMessagePerDevice(t *testing.T) {
+	each(t, func(h *house) {
+		h.device(alice, "TABLET")
+		m := h.mail("a", "*", `{"n":1}`)
+		m.Messages[alice]["TABLET"] = json.RawMessage(`{"n":2}`)
+		h.must(h.Send(h.Context(), m))
+		phone, _ := h.fetch(alice, "PHONE", 0)
+		tablet, _ := h.fetch(alice, "TABLET", 0)
+		if phone != "1" || tablet != "2" {
+			h.Errorf("the phone gets %q, the tablet %q", phone, tablet)
+		}
+	})
+}
+
+// The client comes with a token of a database that was restored since: what
+// waits is told, and not taken for fetched.
+func TestTokenFromTheFuture(t *testing.T) {
+	each(t, func(h *house) {
+		h.send("a", alice, "PHONE", 1)
+		if got, _ := h.fetch(alice, "PHONE", h.Hub.Pos()+100); got != "1" {
+			h.Errorf("the phone gets %q", got)
+		}
+	})
+}
+
+// A message wakes the device that it is for, and no other.
+func TestMessageWakesItsDevice(t *testing.T) {
+	each(t, func(h *house) {
+		h.device(alice, "TABLET")
+		listener := h.Hub.Listen(alice)
+		defer listener.Close()
+		phone, cancel := listener.WaitFor("PHONE")
+		defer cancel()
+		tablet, cancel := listener.WaitFor("TABLET")
+		defer cancel()
+		h.send("a", alice, "PHONE", 1)
+		select {
+		case <-phone:
+		default:
+			h.Error("the phone sleeps on")
+		}
+		select {
+		case <-tablet:
+			h.Error("the tablet woke up")
+		default:
+		}
+	})
+}
+
+// More devices get messages than are kept in memory: no inbox is taken for empty
+// that is not, and what arrived does not stay.
+func TestMemoryOfInboxesIsBounded(t *testing.T) {
+	each(t, func(h *house) {
+		h.fetch(alice, "PHONE", 0)
+		h.send("a", alice, "PHONE", 1)
+		for n := range int64(maxInboxes + 5) {
+			h.inboxes.put(&store.DeviceMessage{User: bob, Device: fmt.Sprint(n), Pos: n}, false)
+			if len(h.inboxes.of) > maxInboxes {
+				h.Fatalf("%d inboxes in memory", len(h.inboxes.of))
+			}
+		}
+		got, at := h.fetch(alice, "PHONE", 0)
+		h.fetch(alice, "PHONE", at)
+		if n, _ := h.stored(); got != "1" || n != 0 {
+			h.Errorf("the phone gets %q, and %d stay", got, n)
+		}
+	})
+}
+
+// Requests are remembered for a day, not for ever.
+func TestTransactionsAreForgotten(t *testing.T) {
+	each(t, func(h *house) {
+		old := time.Now().Add(-keepTxns - time.Minute).UnixMilli()
+		h.must(h.DB.Write(h.Context(), func(tx *db.Tx) error {
+			for n := range 10 {
+				if _, err := store.AddInboxTxn(tx, []byte{byte(n)}, old); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		h.sends.Store(sweepEvery - 1)
+		h.send("a", alice, "PHONE", 1)
+		h.send("a", alice, "PHONE", 1)
+		h.must(h.DB.Read(h.Context(), func(tx *db.Tx) error {
+			n, err := db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM inbox_txns`)
+			if n != 1 {
+				h.Errorf("%d requests are remembered", n)
+			}
+			return err
+		}))
+		if got, _ := h.fetch(alice, "PHONE", 0); got != "1" {
+			h.Errorf("the phone gets %q", got)
+		}
 	})
 }
 

@@ -40,7 +40,7 @@ func (f *Feed) Slide(ctx context.Context, req SlideRequest) ([]byte, error) {
 	}
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
-	woken, cancel := u.listener.Wait()
+	woken, cancel := u.listener.WaitFor(req.Device)
 	defer cancel()
 	for {
 		b := f.newSlide(ctx, u, c, ask, &req)

@@ -49,7 +49,7 @@ func (f *Feed) Sync(ctx context.Context, req SyncRequest) ([]byte, error) {
 	}
 	timeout := time.NewTimer(min(req.Timeout, maxTimeout))
 	defer timeout.Stop()
-	woken, cancel := u.listener.Wait()
+	woken, cancel := u.listener.WaitFor(req.Device)
 	defer cancel()
 	for {
 		now := f.now()
