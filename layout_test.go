@@ -52,6 +52,7 @@ var order = strings.Fields(`
 	homeserver/push
 	homeserver/e2ee
 	homeserver/relation
+	homeserver/search
 	homeserver/feed
 
 	calls/turn

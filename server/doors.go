@@ -26,7 +26,7 @@ func (s *Server) buildDoors() {
 	s.router.Add(accounts.Routes()...)
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
 	s.router.Add((&clientapi.Rooms{
-		Engine: s.rooms, Directory: s.directory, Hub: s.hub, Personal: s.personal, Stopping: s.feed.Stopping(),
+		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Stopping: s.feed.Stopping(),
 	}).Routes()...)
 	s.router.Add((&clientapi.Personal{
 		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,

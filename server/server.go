@@ -31,6 +31,7 @@ import (
 	"hearth/homeserver/push"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
+	"hearth/homeserver/search"
 	"hearth/homeserver/typing"
 	"hearth/matrix/mxid"
 	"hearth/server/control"
@@ -51,6 +52,7 @@ type Server struct {
 	push      *push.Counter
 	presence  *presence.Engine
 	directory *directory.Directory
+	search    *search.Engine
 	keys      *e2ee.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
@@ -134,11 +136,12 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.push = push.New(push.Config{DB: s.db, Rooms: s.rooms, Receipts: s.receipts, Personal: s.personal, Log: s.log})
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
+	s.search = search.New(search.Config{DB: s.db, Log: s.log})
 	s.feed = feed.New(feed.Config{
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
-	s.owners = []owner{s.accounts, s.push, s.presence}
+	s.owners = []owner{s.accounts, s.push, s.presence, s.search}
 }
 
 // Start listens and serves. When it returns without error, every listener is

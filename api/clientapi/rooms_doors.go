@@ -13,6 +13,7 @@ import (
 	"hearth/homeserver/feed"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
+	"hearth/homeserver/search"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 )
@@ -23,6 +24,7 @@ type Rooms struct {
 	Engine    *room.Engine
 	Directory *directory.Directory
 	Hub       *notify.Hub
+	Search    *search.Engine
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
 	// Stopping is closed when the server stops, so that nobody waits any more;
 	// nil for never.
@@ -37,7 +39,7 @@ func (a *Rooms) Routes() []httpx.Route {
 		a.knockingRoutes(), a.roomStateRoutes(), a.roomSendRoutes(), a.redactionRoutes(), a.eventContextRoutes(),
 		a.messagePaginationRoutes(), a.roomsRoutes(), a.directoryRoutes(), a.listPublicRoomsRoutes(), a.roomUpgradesRoutes(),
 		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(),
-		a.relationsRoutes(), a.threadsListRoutes(),
+		a.relationsRoutes(), a.threadsListRoutes(), a.searchRoutes(), a.roomEventByTimestampRoutes(),
 	} {
 		all = append(all, file...)
 	}

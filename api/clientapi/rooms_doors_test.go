@@ -19,6 +19,7 @@ import (
 	"hearth/homeserver/directory"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
+	"hearth/homeserver/search"
 	"hearth/matrix/mxerr"
 )
 
@@ -62,6 +63,7 @@ func newTown(t testing.TB, d *db.DB) *town {
 	w := &town{t: t}
 	w.doors = &Rooms{
 		Engine: e, Hub: hub, Directory: directory.New(directory.Config{DB: d, Rooms: e, Server: "test"}), Personal: personal.New(d, hub),
+		Search: search.New(search.Config{DB: d}),
 	}
 	w.router = httpx.NewRouter(httpx.Config{Auth: faces{}, Log: slog.New(slog.DiscardHandler)})
 	w.router.Add(w.doors.Routes()...)

@@ -30,6 +30,7 @@ func Default() map[string]Rate {
 		"receipts":  {Every: 50 * time.Millisecond, Burst: 200},
 		"presence":  {Every: time.Second, Burst: 20},
 		"directory": {Every: 200 * time.Millisecond, Burst: 50},
+		"search":    {Every: 200 * time.Millisecond, Burst: 30},
 
 		// Account data, tags, filters and push rules. A client may bring all of
 		// them along when it is new.

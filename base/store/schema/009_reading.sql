@@ -30,3 +30,34 @@ CREATE INDEX threads_room ON threads (room, last);
 
 -- Whether there is any relation in the room: most need not be searched.
 ALTER TABLE rooms ADD COLUMN related BOOLEAN NOT NULL DEFAULT FALSE;
+
+-- Up to which stream position events were put into the two tables below. That
+-- happens behind their sending.
+CREATE TABLE search_cursor (
+	id BIGINT PRIMARY KEY,
+	pos BIGINT NOT NULL
+);
+INSERT INTO search_cursor (id, pos) VALUES (1, 0);
+
+-- Events by their own time.
+CREATE TABLE event_times (
+	room BIGINT NOT NULL,
+	at BIGINT NOT NULL,
+	ord BIGINT NOT NULL,
+	event BIGINT NOT NULL,
+	PRIMARY KEY (room, at, ord)
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+
+-- Texts that can be searched. kind: 1 body of a message, 2 name and 3 topic of
+-- a room. In SQLite search_words holds the words, and as words too the room and
+-- the kind, so that the index itself narrows a search down.
+CREATE TABLE search_docs (
+	event BIGINT PRIMARY KEY,
+	room BIGINT NOT NULL,
+	words TSVECTOR NOT NULL, -- postgres:
+	kind BIGINT NOT NULL
+);
+CREATE VIRTUAL TABLE search_words USING fts5(words, place, content='', contentless_delete=1); -- sqlite:
+CREATE INDEX search_docs_words ON search_docs USING GIN (words); -- postgres:
+CREATE INDEX search_docs_room ON search_docs (room, event); -- postgres:
