@@ -29,6 +29,10 @@ type eventAtAnswer struct {
 
 // getEventByTimestamp: client-server-api/#get_matrixclientv1roomsroomidtimestamp_to_event
 func (a *Rooms) getEventByTimestamp(ctx context.Context, r *http.Request, _ httpx.None) (eventAtAnswer, error) {
+	s, err := a.Engine.Sight(ctx, r.PathValue("roomId"), httpx.Who(ctx).User)
+	if err != nil {
+		return eventAtAnswer{}, err
+	}
 	q := r.URL.Query()
 	at, err := strconv.ParseInt(q.Get("ts"), 10, 64)
 	switch {
@@ -40,10 +44,6 @@ func (a *Rooms) getEventByTimestamp(ctx context.Context, r *http.Request, _ http
 		return eventAtAnswer{}, mxerr.New(mxerr.MissingParam, "dir is missing")
 	case q.Get("dir") != "f" && q.Get("dir") != "b":
 		return eventAtAnswer{}, mxerr.New(mxerr.InvalidParam, "dir must be f or b")
-	}
-	s, err := a.Engine.Sight(ctx, r.PathValue("roomId"), httpx.Who(ctx).User)
-	if err != nil {
-		return eventAtAnswer{}, err
 	}
 	if err := a.Search.CatchUp(ctx); err != nil {
 		return eventAtAnswer{}, err
