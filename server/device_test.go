@@ -23,7 +23,7 @@ func TestWhatIsKeptForADeviceGoesWithIt(t *testing.T) {
 		base := v3 + "/user/" + url.PathEscape("@alice:example.test") + "/account_data/"
 		entry := base + "m.local_notification_settings." + me.Device
 		for path, gone := range map[string]func() error{
-			entry:                 func() error { return tablet.Do(t.Context(), http.MethodPost, v3+"/logout", nil, nil) },
+			entry:                  func() error { return tablet.Do(t.Context(), http.MethodPost, v3+"/logout", nil, nil) },
 			base + "org.example.x": func() error { return alice.Do(t.Context(), http.MethodPut, base+"org.example.x", struct{}{}, nil) },
 		} {
 			if err := alice.Do(t.Context(), http.MethodPut, path, map[string]bool{"is_silenced": true}, nil); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"hearth/api/httpx"
@@ -39,20 +40,18 @@ type uploadCrossSigningReq struct {
 // uploadCrossSigningKeys: client-server-api/#post_matrixclientv3keysdevice_signingupload
 func (a *Encryption) uploadCrossSigningKeys(ctx context.Context, _ *http.Request, req uploadCrossSigningReq) (empty, error) {
 	s := session(ctx)
-	needsAuth, err := a.Keys.NeedsAuth(ctx, string(s.User), req.CrossSigning)
-	if err != nil {
+	err := a.Keys.UploadCrossSigning(ctx, string(s.User), req.CrossSigning, false)
+	if !errors.Is(err, e2ee.ErrNeedsAuth) {
 		return empty{}, err
 	}
-	if needsAuth {
-		what := sha256.New()
-		for _, key := range []json.RawMessage{req.Master, req.SelfSigning, req.UserSigning} {
-			what.Write(key)
-		}
-		if err := a.Accounts.Confirm(ctx, s, "cross-signing "+hex.EncodeToString(what.Sum(nil)), req.Auth, httpx.Addr(ctx)); err != nil {
-			return empty{}, err
-		}
+	what := sha256.New()
+	for _, key := range []json.RawMessage{req.Master, req.SelfSigning, req.UserSigning} {
+		what.Write(key)
 	}
-	return empty{}, a.Keys.UploadCrossSigning(ctx, string(s.User), req.CrossSigning)
+	if err := a.Accounts.Confirm(ctx, s, "cross-signing "+hex.EncodeToString(what.Sum(nil)), req.Auth, httpx.Addr(ctx)); err != nil {
+		return empty{}, err
+	}
+	return empty{}, a.Keys.UploadCrossSigning(ctx, string(s.User), req.CrossSigning, true)
 }
 
 type keyFailure struct {

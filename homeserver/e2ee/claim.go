@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -31,12 +32,29 @@ func (e *Engine) Claim(ctx context.Context, ask map[string]map[string]string) (C
 	if len(wanted) > maxAsked {
 		return nil, mxerr.New(mxerr.InvalidParam, "More than %d devices at once", maxAsked)
 	}
-	var out Claimed
-	if len(wanted) == 0 {
-		return Claimed{}, nil
+	out := Claimed{}
+	for some := range slices.Chunk(wanted, maxClaimed) {
+		got, err := e.claimSome(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range got {
+			if out[k.User] == nil {
+				out[k.User] = map[string]map[string]json.RawMessage{}
+			}
+			out[k.User][k.Device] = map[string]json.RawMessage{k.Algorithm + ":" + k.ID: k.Key}
+		}
 	}
-	err := e.DB.Write(ctx, func(tx *db.Tx) error {
-		out = Claimed{}
+	return out, nil
+}
+
+// maxClaimed bounds the keys that one write takes, so that messages need not wait
+// while somebody claims those of a large room.
+const maxClaimed = 50
+
+func (e *Engine) claimSome(ctx context.Context, wanted []store.OneTimeKey) (got []store.OneTimeKey, err error) {
+	err = e.DB.Write(ctx, func(tx *db.Tx) error {
+		got = nil
 		for _, w := range wanted {
 			k, err := e.claimOne(tx, w)
 			if errors.Is(err, db.ErrNoRow) || errors.Is(err, db.ErrText) {
@@ -45,14 +63,11 @@ func (e *Engine) Claim(ctx context.Context, ask map[string]map[string]string) (C
 			if err != nil {
 				return err
 			}
-			if out[k.User] == nil {
-				out[k.User] = map[string]map[string]json.RawMessage{}
-			}
-			out[k.User][k.Device] = map[string]json.RawMessage{k.Algorithm + ":" + k.ID: k.Key}
+			got = append(got, k)
 		}
 		return nil
 	})
-	return out, err
+	return got, err
 }
 
 // claimOne takes the key that has waited longest. Another process may be faster,
@@ -68,8 +83,7 @@ func (e *Engine) claimOne(tx *db.Tx, w store.OneTimeKey) (store.OneTimeKey, erro
 		}
 		mine, err := store.TakeOneTimeKey(tx, k)
 		if err != nil || mine {
-			e.counts.drop(tx, w.User, w.Device)
-			tx.AfterCommit(func() { e.Hub.User(w.User) }) // the device makes new ones when it hears of it
+			e.counts.drop(tx, w.User, w.Device) // the device hears of it with its next /sync
 			return k, err
 		}
 	}
@@ -78,6 +92,5 @@ func (e *Engine) claimOne(tx *db.Tx, w store.OneTimeKey) (store.OneTimeKey, erro
 		return k, err
 	}
 	e.counts.drop(tx, w.User, w.Device)
-	tx.AfterCommit(func() { e.Hub.User(w.User) })
 	return k, store.UseFallbackKey(tx, w.User, w.Device, w.Algorithm)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -41,35 +42,31 @@ func crossKeysOf(tx *db.Tx, user string) (crossKeys, error) {
 	return keys, err
 }
 
-// NeedsAuth reports whether a user must authenticate to upload keys: to replace
-// those that others may have verified. Nobody must for their first keys, or for
-// those they have (client-server-api/#post_matrixclientv3keysdevice_signingupload).
-func (e *Engine) NeedsAuth(ctx context.Context, user string, c CrossSigning) (bool, error) {
-	keys, err := parseCrossSigning(user, c)
-	if err != nil {
-		return false, err
+// ErrNeedsAuth means that a user must authenticate to upload keys.
+var ErrNeedsAuth = errors.New("these keys replace others: the user must authenticate")
+
+// needsAuth reports whether an upload replaces or adds to keys that others may
+// have verified. Nobody must authenticate for their first keys, or for those they
+// have (client-server-api/#post_matrixclientv3keysdevice_signingupload, MSC3967).
+func needsAuth(have crossKeys, keys []store.CrossSigningKey) bool {
+	if have[master].Keys == nil {
+		return false
 	}
-	have, err := read(ctx, e.DB, func(tx *db.Tx) (crossKeys, error) { return crossKeysOf(tx, user) })
-	if err != nil || have[master].Keys == nil {
-		return false, err
-	}
-	for _, k := range keys {
-		if !bytes.Equal(unsigned(k.Keys), unsigned(have[k.Kind].Keys)) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(keys, func(k store.CrossSigningKey) bool {
+		return !bytes.Equal(unsigned(k.Keys), unsigned(have[k.Kind].Keys))
+	})
 }
 
 // unsigned is a key without its signatures.
 func unsigned(key []byte) []byte { return signing.Message(nil, key) }
 
 // UploadCrossSigning stores a user's keys. The self-signing and user-signing keys
-// must be signed by the master key, new or present.
+// must be signed by the master key, new or present. confirmed says that the user
+// has authenticated for this.
 //
-// Errors: M_BAD_JSON, M_INVALID_PARAM for keys of others or of another kind,
+// Errors: ErrNeedsAuth, M_BAD_JSON, M_INVALID_PARAM for keys of others or of another kind,
 // M_MISSING_PARAM without a master key, M_INVALID_SIGNATURE.
-func (e *Engine) UploadCrossSigning(ctx context.Context, user string, c CrossSigning) error {
+func (e *Engine) UploadCrossSigning(ctx context.Context, user string, c CrossSigning, confirmed bool) error {
 	keys, err := parseCrossSigning(user, c)
 	if err != nil || len(keys) == 0 {
 		return err
@@ -79,7 +76,10 @@ func (e *Engine) UploadCrossSigning(ctx context.Context, user string, c CrossSig
 		if err != nil {
 			return err
 		}
-		seen := false // others see a difference
+		if !confirmed && needsAuth(have, keys) {
+			return ErrNeedsAuth
+		}
+		differs, seen := false, false // seen by others
 		for _, k := range keys {
 			if k.Kind != master {
 				if err := signedByMaster(have, k); err != nil {
@@ -91,7 +91,7 @@ func (e *Engine) UploadCrossSigning(ctx context.Context, user string, c CrossSig
 			if bytes.Equal(old.Keys, k.Keys) {
 				continue
 			}
-			seen = seen || k.Kind != userSigning
+			differs, seen = true, seen || k.Kind != userSigning
 			if old.Public != "" && old.Public != k.Public {
 				if err := store.DeleteKeySignatures(tx, user, old.Public); err != nil {
 					return err
@@ -101,11 +101,13 @@ func (e *Engine) UploadCrossSigning(ctx context.Context, user string, c CrossSig
 				return err
 			}
 		}
-		viewer := user
-		if seen {
-			viewer = ""
+		switch {
+		case seen:
+			return e.changed(tx, user, "")
+		case differs:
+			return e.changed(tx, user, user)
 		}
-		return e.changed(tx, user, viewer)
+		return nil
 	})
 }
 
@@ -181,7 +183,7 @@ func parseCrossKey(user, kind string, raw json.RawMessage) (k store.CrossSigning
 		k.Public = public
 	}
 	c, err := canonical(raw)
-	k.User, k.Kind, k.Keys = user, kind, canonjson.Without(nil, c, "unsigned")
+	k.User, k.Kind, k.Keys = user, kind, publicPart(c, user)
 	return k, err
 }
 

@@ -86,7 +86,7 @@ func sign(obj, user, key string, private ed25519.PrivateKey) json.RawMessage {
 func keys(from, to int) map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	for i := from; i < to; i++ {
-		out[fmt.Sprintf("signed_curve25519:%03d", i)] = json.RawMessage(fmt.Sprintf(`{"key":"%d"}`, i))
+		out[fmt.Sprintf("signed_curve25519:%03d", i)] = json.RawMessage(fmt.Sprintf(`{"key":"%d","signatures":{}}`, i))
 	}
 	return out
 }
@@ -192,8 +192,9 @@ func TestUploadRefuses(t *testing.T) {
 			"somebody else's keys": {Upload{DeviceKeys: deviceKeys(bob, "PHONE")}, mxerr.InvalidParam},
 			"another device's":     {Upload{DeviceKeys: deviceKeys(alice, "OTHER")}, mxerr.InvalidParam},
 			"a list":               {Upload{DeviceKeys: json.RawMessage(`[]`)}, mxerr.BadJSON},
-			"a taken id":           {Upload{OneTimeKeys: map[string]json.RawMessage{"signed_curve25519:001": json.RawMessage(`{"key":"other"}`)}}, mxerr.InvalidParam},
+			"a taken id":           {Upload{OneTimeKeys: map[string]json.RawMessage{"signed_curve25519:001": json.RawMessage(`{"key":"other","signatures":{}}`)}}, mxerr.InvalidParam},
 			"no id":                {Upload{OneTimeKeys: map[string]json.RawMessage{"signed_curve25519": json.RawMessage(`"x"`)}}, mxerr.BadJSON},
+			"no signatures":        {Upload{OneTimeKeys: map[string]json.RawMessage{"a:b": json.RawMessage(`{"key":"x"}`)}}, mxerr.BadJSON},
 			"a number":             {Upload{OneTimeKeys: map[string]json.RawMessage{"a:b": json.RawMessage(`1`)}}, mxerr.BadJSON},
 			"a long key":           {Upload{OneTimeKeys: map[string]json.RawMessage{"a:b": long}}, mxerr.TooLarge},
 			"too many":             {Upload{OneTimeKeys: keys(0, maxOneTimeKeys+1)}, mxerr.InvalidParam},
@@ -239,16 +240,16 @@ func TestCrossSigning(t *testing.T) {
 		h.upload(alice, "PHONE", Upload{DeviceKeys: deviceKeys(alice, "PHONE")})
 		for _, user := range []string{alice, bob} {
 			c := crossSigning(user, user)
-			if needs, err := h.NeedsAuth(ctx, user, c); err != nil || needs {
-				h.Errorf("first keys need authentication: %v, %v", needs, err)
+			h.must(h.UploadCrossSigning(ctx, user, CrossSigning{Master: c.Master}, false)) // the first
+			if err := h.UploadCrossSigning(ctx, user, c, false); err != ErrNeedsAuth {
+				h.Errorf("more keys: %v", err)
 			}
-			h.must(h.UploadCrossSigning(ctx, user, c))
-			if needs, err := h.NeedsAuth(ctx, user, c); err != nil || needs {
-				h.Errorf("the same keys again need authentication: %v, %v", needs, err)
-			}
+			h.must(h.UploadCrossSigning(ctx, user, c, true))
+			h.must(h.UploadCrossSigning(ctx, user, c, false)) // the same again
+			h.must(h.UploadCrossSigning(ctx, user, CrossSigning{UserSigning: c.UserSigning}, false))
 		}
-		if needs, err := h.NeedsAuth(ctx, alice, crossSigning(alice, "new")); err != nil || !needs {
-			h.Errorf("other keys need authentication: %v, %v", needs, err)
+		if err := h.UploadCrossSigning(ctx, alice, crossSigning(alice, "new"), false); err != ErrNeedsAuth {
+			h.Errorf("other keys: %v", err)
 		}
 		selfPublic, selfKey := keyPair(alice + selfSigning)
 		userPublic, userKey := keyPair(alice + userSigning)
@@ -283,12 +284,12 @@ func TestCrossSigningRefuses(t *testing.T) {
 	each(t, func(h *house) {
 		ctx := h.Context()
 		good := crossSigning(alice, alice)
-		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{SelfSigning: good.SelfSigning}), mxerr.MissingParam)
-		h.fails(h.UploadCrossSigning(ctx, bob, good), mxerr.InvalidParam)
-		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{Master: good.SelfSigning}), mxerr.InvalidParam)
-		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{Master: json.RawMessage(`7`)}), mxerr.BadJSON)
-		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{Master: good.Master, SelfSigning: crossSigning(alice, "other").SelfSigning}), mxerr.InvalidSignature)
-		h.must(h.UploadCrossSigning(ctx, alice, good))
+		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{SelfSigning: good.SelfSigning}, false), mxerr.MissingParam)
+		h.fails(h.UploadCrossSigning(ctx, bob, good, false), mxerr.InvalidParam)
+		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{Master: good.SelfSigning}, false), mxerr.InvalidParam)
+		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{Master: json.RawMessage(`7`)}, false), mxerr.BadJSON)
+		h.fails(h.UploadCrossSigning(ctx, alice, CrossSigning{Master: good.Master, SelfSigning: crossSigning(alice, "other").SelfSigning}, false), mxerr.InvalidSignature)
+		h.must(h.UploadCrossSigning(ctx, alice, good, false))
 		h.upload(alice, "PHONE", Upload{DeviceKeys: deviceKeys(alice, "PHONE")})
 		wrongPublic, wrongKey := keyPair("wrong")
 		failures, err := h.UploadSignatures(ctx, alice, map[string]map[string]json.RawMessage{
@@ -336,7 +337,7 @@ func TestChangesFromMemoryAndStore(t *testing.T) {
 		start := h.Hub.Pos()
 		h.upload(alice, "PHONE", Upload{DeviceKeys: deviceKeys(alice, "PHONE")})
 		middle := h.Hub.Pos()
-		h.must(h.UploadCrossSigning(ctx, bob, crossSigning(bob, bob)))
+		h.must(h.UploadCrossSigning(ctx, bob, crossSigning(bob, bob), false))
 		again := New(h.Config)
 		for name, e := range map[string]*Engine{"memory": h.Engine, "store": again} {
 			for after, want := range map[int64]int{start: 2, middle: 1, h.Hub.Pos(): 0} {

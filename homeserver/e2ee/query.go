@@ -52,9 +52,14 @@ func fill(tx *db.Tx, viewer string, users []string, ask map[string][]string, out
 	if err != nil {
 		return err
 	}
-	signed, err := store.KeySignatures(tx, viewer, users)
+	list, err := store.KeySignatures(tx, viewer, users)
 	if err != nil {
 		return err
+	}
+	signed := map[signedKey][]store.KeySignature{}
+	for _, s := range list {
+		key := signedKey{s.User, s.Target}
+		signed[key] = append(signed[key], s)
 	}
 	names, err := store.DeviceNames(tx, users)
 	if err != nil {
@@ -64,7 +69,7 @@ func fill(tx *db.Tx, viewer string, users []string, ask map[string][]string, out
 		if only := ask[k.User]; len(only) > 0 && !slices.Contains(only, k.Device) {
 			continue
 		}
-		key := withSignatures(k.Keys, k.User, k.Device, signed)
+		key := withSignatures(k.Keys, signed[signedKey{k.User, k.Device}])
 		if name := names[[2]string{k.User, k.Device}]; name != "" {
 			about := canonjson.Quote([]byte(`{"device_display_name":`), name)
 			key = canonjson.With(nil, key, "unsigned", append(about, '}'))
@@ -72,7 +77,7 @@ func fill(tx *db.Tx, viewer string, users []string, ask map[string][]string, out
 		out.Devices[k.User][k.Device] = key
 	}
 	for _, k := range cross {
-		key := withSignatures(k.Keys, k.User, k.Public, signed)
+		key := withSignatures(k.Keys, signed[signedKey{k.User, k.Public}])
 		switch k.Kind {
 		case master:
 			out.Master[k.User] = key
@@ -87,20 +92,18 @@ func fill(tx *db.Tx, viewer string, users []string, ask map[string][]string, out
 	return nil
 }
 
+// signedKey names a key that was signed by a device id or public key of a user.
+type signedKey struct{ user, target string }
+
 // withSignatures adds the signatures of a key that came after it.
-func withSignatures(key []byte, user, target string, signed []store.KeySignature) json.RawMessage {
+func withSignatures(key []byte, signed []store.KeySignature) json.RawMessage {
+	if len(signed) == 0 {
+		return key
+	}
 	all, _ := canonjson.Get(key, "signatures")
-	n := 0
 	for _, s := range signed {
-		if s.User != user || s.Target != target {
-			continue
-		}
 		of, _ := canonjson.Get(all, s.Signer)
 		all = canonjson.With(nil, all, s.Signer, canonjson.With(nil, of, s.SignerKey, canonjson.Quote(nil, s.Signature)))
-		n++
-	}
-	if n == 0 {
-		return key
 	}
 	return canonjson.With(nil, key, "signatures", all)
 }

@@ -99,7 +99,23 @@ func checkDeviceKeys(raw json.RawMessage, user, device string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return canonjson.Without(nil, c, "unsigned"), nil
+	return publicPart(c, user), nil
+}
+
+// publicPart is what others see of a key: without what was not signed, and with
+// its owner's signatures only. Who else vouches for somebody is their secret
+// (client-server-api/#key-and-signature-security).
+func publicPart(key []byte, owner string) []byte {
+	key = canonjson.Without(nil, key, "unsigned")
+	all, ok := canonjson.Get(key, "signatures")
+	if !ok {
+		return key
+	}
+	only := []byte(`{}`)
+	if own, ok := canonjson.Get(all, owner); ok {
+		only = canonjson.With(nil, only, owner, own)
+	}
+	return canonjson.With(nil, key, "signatures", only)
 }
 
 // parseKeys checks keys that are given away, in the order of their ids.
@@ -114,8 +130,8 @@ func parseKeys(user, device string, keys map[string]json.RawMessage, most int) (
 		if !ok || algorithm == "" || id == "" || len(name) > 255 {
 			return nil, badJSON("%.300q is not the name of a key: \"<algorithm>:<id>\"", name)
 		}
-		if !canonjson.IsObject(raw) && !canonjson.IsString(raw) {
-			return nil, badJSON("the key %s is neither a string nor an object", name)
+		if err := checkKey(name, raw); err != nil {
+			return nil, err
 		}
 		if len(raw) > maxOneTimeKey {
 			return nil, mxerr.New(mxerr.TooLarge, "The key %s is more than %d bytes", name, maxOneTimeKey)
@@ -127,6 +143,23 @@ func parseKeys(user, device string, keys map[string]json.RawMessage, most int) (
 		out = append(out, store.OneTimeKey{User: user, Device: device, Algorithm: algorithm, ID: id, Key: key})
 	}
 	return out, nil
+}
+
+// checkKey: what is given to others must be a key as they expect it, that is a
+// string, or an object with a key and signatures.
+func checkKey(name string, raw json.RawMessage) error {
+	if canonjson.IsString(raw) {
+		return nil
+	}
+	var k struct {
+		Key        *string                      `json:"key"`
+		Fallback   bool                         `json:"fallback"`
+		Signatures map[string]map[string]string `json:"signatures"`
+	}
+	if json.Unmarshal(raw, &k) != nil || k.Key == nil || k.Signatures == nil {
+		return badJSON("The key %s is neither a string nor an object with key and signatures", name)
+	}
+	return nil
 }
 
 func (e *Engine) setDeviceKeys(tx *db.Tx, k store.DeviceKeys) error {

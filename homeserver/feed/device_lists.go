@@ -126,18 +126,24 @@ func (f *Feed) meetingsIn(ctx context.Context, u *user, ur *userRoom, after int6
 	switch {
 	case wasIn && isIn:
 		return f.comeAndGone(ctx, r, was, met, parted)
-	case wasIn != isIn:
-		members, err := f.Rooms.Members(ctx, r, store.Join)
-		for _, m := range members[:min(len(members), maxCrowd)] {
-			if isIn {
-				met[m.User] = true
-			} else {
-				parted[m.User] = true
-			}
+	case wasIn:
+		if err := f.comeAndGone(ctx, r, was, map[string]bool{}, parted); err != nil {
+			return err
 		}
-		return err
+		return f.crowd(ctx, r, parted)
+	case isIn:
+		return f.crowd(ctx, r, met)
 	}
 	return nil
+}
+
+// crowd adds who is in a room.
+func (f *Feed) crowd(ctx context.Context, r *room.Room, set map[string]bool) error {
+	members, err := f.Rooms.Members(ctx, r, store.Join)
+	for _, m := range members[:min(len(members), maxCrowd)] {
+		set[m.User] = true
+	}
+	return err
 }
 
 func (f *Feed) joinedAt(ctx context.Context, r *room.Room, root int64, user string) (bool, error) {

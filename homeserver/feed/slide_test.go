@@ -31,6 +31,7 @@ type town struct {
 	personal *personal.Engine
 	receipts *receipt.Engine
 	typing   *typing.Engine
+	keys     int // made so far
 }
 
 func newTown(t testing.TB, d *db.DB) *town {
