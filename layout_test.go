@@ -49,6 +49,7 @@ var order = strings.Fields(`
 	homeserver/receipt
 	homeserver/presence
 	homeserver/directory
+	homeserver/steward
 	homeserver/push
 	homeserver/e2ee
 	homeserver/relation

@@ -26,14 +26,16 @@ func (s *Server) buildDoors() {
 	s.router.Add(accounts.Routes()...)
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
 	s.router.Add((&clientapi.Rooms{
-		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Stopping: s.feed.Stopping(),
+		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, Stopping: s.feed.Stopping(),
 	}).Routes()...)
 	s.router.Add((&clientapi.Personal{
 		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,
 	}).Routes()...)
 	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
-	s.router.Add((&adminapi.API{Engine: s.accounts, Version: Version()}).Routes()...)
+	s.router.Add((&adminapi.API{
+		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Version: Version(),
+	}).Routes()...)
 	s.router.Add((&wellknown.API{Proxies: s.cfg.Listen.TrustedProxies}).Routes()...)
 }
 

@@ -32,6 +32,7 @@ import (
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
+	"hearth/homeserver/steward"
 	"hearth/homeserver/typing"
 	"hearth/matrix/mxid"
 	"hearth/server/control"
@@ -53,6 +54,7 @@ type Server struct {
 	presence  *presence.Engine
 	directory *directory.Directory
 	search    *search.Engine
+	steward   *steward.Steward
 	keys      *e2ee.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
@@ -137,11 +139,13 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.search = search.New(search.Config{DB: s.db, Log: s.log})
+	s.steward = steward.New(steward.Config{DB: s.db, Rooms: s.rooms, Directory: s.directory, Log: s.log})
 	s.feed = feed.New(feed.Config{
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
 	s.owners = []owner{s.accounts, s.push, s.presence, s.search}
+	s.owners = []owner{s.accounts, s.push, s.presence, s.steward}
 }
 
 // Start listens and serves. When it returns without error, every listener is

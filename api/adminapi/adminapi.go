@@ -11,14 +11,24 @@ import (
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
+	"hearth/homeserver/directory"
+	"hearth/homeserver/e2ee"
+	"hearth/homeserver/personal"
+	"hearth/homeserver/room"
+	"hearth/homeserver/steward"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 )
 
 // API holds what the doors need.
 type API struct {
-	Engine  *account.Engine
-	Version string // of this server
+	Engine    *account.Engine
+	Rooms     *room.Engine
+	Directory *directory.Directory
+	Steward   *steward.Steward
+	Personal  *personal.Engine
+	Keys      *e2ee.Engine
+	Version   string // of this server
 }
 
 var (
@@ -31,7 +41,7 @@ func (a *API) Routes() []httpx.Route {
 	var all []httpx.Route
 	for _, file := range [][]httpx.Route{
 		a.registerRoutes(), a.registrationTokenRoutes(), a.userListRoutes(), a.userRoutes(), a.accountRoutes(),
-		a.deviceRoutes(), a.versionRoutes(),
+		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(),
 	} {
 		all = append(all, file...)
 	}

@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -13,8 +14,14 @@ import (
 	"hearth/api/httpx"
 	"hearth/auth/password"
 	"hearth/base/db"
+	"hearth/base/notify"
 	"hearth/base/store/storetest"
 	"hearth/homeserver/account"
+	"hearth/homeserver/directory"
+	"hearth/homeserver/e2ee"
+	"hearth/homeserver/personal"
+	"hearth/homeserver/room"
+	"hearth/homeserver/steward"
 )
 
 // house is a server with its admin doors, an admin and a user.
@@ -41,7 +48,13 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 		h.router = httpx.NewRouter(httpx.Config{
 			Auth: &clientapi.Accounts{Engine: h.engine}, Log: slog.New(slog.DiscardHandler),
 		})
-		h.router.Add((&API{Engine: h.engine, Version: "1.2.3"}).Routes()...)
+		hub := notify.NewHub(d.Position())
+		rooms := room.New(room.Config{DB: d, Hub: hub, Server: "example.test", KeyID: "ed25519:1", Key: ed25519.NewKeyFromSeed(make([]byte, 32))})
+		names := directory.New(directory.Config{DB: d, Rooms: rooms, Server: "example.test"})
+		h.router.Add((&API{
+			Engine: h.engine, Rooms: rooms, Directory: names, Steward: steward.New(steward.Config{DB: d, Rooms: rooms, Directory: names}),
+			Personal: personal.New(d, hub), Keys: e2ee.New(e2ee.Config{DB: d, Hub: hub, Server: "example.test"}), Version: "1.2.3",
+		}).Routes()...)
 		h.admin = h.make("root", true)
 		h.now = h.now.Add(time.Second)
 		h.alice = h.make("alice", false)

@@ -87,6 +87,15 @@ func (a *Rooms) join(ctx context.Context, roomID string, req joinReq) (roomIDAns
 		return roomIDAnswer{}, mxerr.New(mxerr.BadJSON, "third_party_signed must be an object")
 	}
 	who := httpx.Who(ctx)
+	if a.Steward != nil {
+		by, err := a.Steward.BlockedBy(ctx, roomID)
+		if err != nil {
+			return roomIDAnswer{}, err
+		}
+		if by != "" {
+			return roomIDAnswer{}, mxerr.New(mxerr.Forbidden, "This room has been blocked on this server")
+		}
+	}
 	err := a.Engine.Join(ctx, who.User, roomID, room.JoinRequest{Reason: req.Reason, ThirdPartySigned: signed, Guest: who.Guest, Content: req.Content})
 	return roomIDAnswer{RoomID: roomID}, err
 }

@@ -14,6 +14,7 @@ import (
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
+	"hearth/homeserver/steward"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 )
@@ -26,6 +27,7 @@ type Rooms struct {
 	Hub       *notify.Hub
 	Search    *search.Engine
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
+	Steward   *steward.Steward // knows which rooms are closed; nil for none
 	// Stopping is closed when the server stops, so that nobody waits any more;
 	// nil for never.
 	Stopping <-chan struct{}

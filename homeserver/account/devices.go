@@ -154,10 +154,10 @@ func (e *Engine) removeTx(tx *db.Tx, user mxid.UserID, ids []string) error {
 		if err != nil {
 			return err
 		}
+		e.forget(tx, string(user), id) // also of tokens without a device in the list
 		if !found {
 			continue
 		}
-		e.forget(tx, string(user), id)
 		if err := e.DeviceRemoved(tx, string(user), id); err != nil {
 			return err
 		}

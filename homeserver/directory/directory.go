@@ -195,6 +195,11 @@ func (d *Directory) Aliases(ctx context.Context, r *room.Room) ([]string, error)
 	return out, err
 }
 
+// Move lets the local names of one room lead to another.
+func (d *Directory) Move(ctx context.Context, from, to *room.Room) error {
+	return d.DB.Write(ctx, func(tx *db.Tx) error { return store.MoveAliases(tx, from.NID, to.NID) })
+}
+
 // Listed reports whether a room is in the public list. An unknown room is
 // M_NOT_FOUND.
 func (d *Directory) Listed(ctx context.Context, roomID string) (listed bool, err error) {

@@ -33,6 +33,8 @@ type Engine struct {
 	counts  *counts
 	inboxes *inboxes
 	sends   atomic.Int64 // requests to send messages
+
+	replacements replacements
 }
 
 // New returns an Engine. Nothing runs in the background.

@@ -61,6 +61,7 @@ func New(c Config) *Feed {
 	c.Rooms.Observe(f.observe)
 	c.Rooms.Observe(f.bumps.observe)
 	c.Rooms.OnForget(f.forget)
+	c.Rooms.OnPurge(f.purged)
 	return f
 }
 
@@ -201,6 +202,18 @@ func (f *Feed) forget(id string, r *room.Room) {
 		forgotten := &userRoom{Member: ur.Member, head: ur.head}
 		forgotten.Forgotten = true
 		u.rooms[r.NID] = forgotten
+	}
+}
+
+// purged drops a room that is gone from everybody's rooms.
+func (f *Feed) purged(r *room.Room) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, u := range f.users {
+		u.mu.Lock()
+		delete(u.rooms, r.NID)
+		u.listener.Unwatch(r.NID)
+		u.mu.Unlock()
 	}
 }
 

@@ -55,6 +55,7 @@ type Engine struct {
 
 	observers []func(*Room, *Event)
 	onForget  []func(string, *Room)
+	onPurge   []func(*Room)
 
 	mu    sync.Mutex
 	rooms map[string]*Room
@@ -93,6 +94,7 @@ type Room struct {
 	Version *roomver.Version
 
 	lock    chan struct{} // held by the one who adds events
+	gone    atomic.Bool   // the room was purged
 	current atomic.Pointer[Current]
 	head    *Head
 	recent  recent
@@ -156,6 +158,10 @@ type locked struct {
 func (r *Room) acquire(ctx context.Context) (locked, error) {
 	select {
 	case r.lock <- struct{}{}:
+		if r.gone.Load() {
+			<-r.lock
+			return locked{}, mxerr.New(mxerr.NotFound, "There is no such room here any more")
+		}
 		return locked{r}, nil
 	case <-ctx.Done():
 		return locked{}, ctx.Err()

@@ -1,0 +1,463 @@
+package adminapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"hearth/api/httpx"
+	"hearth/base/store"
+	"hearth/homeserver/feed"
+	"hearth/homeserver/room"
+	"hearth/homeserver/steward"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+func (a *API) roomRoutes() []httpx.Route {
+	admin := func(pattern string, in []string, h http.Handler) httpx.Route {
+		return httpx.Route{Pattern: pattern, In: in, Auth: httpx.Admin, Handler: h}
+	}
+	return []httpx.Route{
+		admin("GET /rooms", v1, httpx.JSON(a.listRooms)),
+		admin("GET /rooms/{roomId}", v1, httpx.JSON(a.getRoom)),
+		admin("GET /rooms/{roomId}/members", v1, httpx.JSON(a.getMembers)),
+		admin("GET /rooms/{roomId}/state", v1, httpx.JSON(a.getState)),
+		admin("GET /rooms/{roomId}/block", v1, httpx.JSON(a.getBlock)),
+		admin("PUT /rooms/{roomId}/block", v1, httpx.JSON(a.putBlock)),
+		admin("GET /rooms/{roomId}/forward_extremities", v1, httpx.JSON(a.getExtremities)),
+		admin("DELETE /rooms/{roomId}/forward_extremities", v1, httpx.JSON(a.deleteExtremities)),
+		admin("POST /rooms/{roomId}/make_room_admin", v1, httpx.JSON(a.makeRoomAdmin)),
+		admin("POST /join/{roomId}", v1, httpx.JSON(a.joinUser)),
+		admin("DELETE /rooms/{roomId}", v1, httpx.JSON(a.deleteRoomNow)),
+		admin("DELETE /rooms/{roomId}", v2, httpx.JSON(a.deleteRoom)),
+		// rooms/{roomId}/delete_status and rooms/delete_status/{deleteId}
+		admin("GET /rooms/{roomId}/{deleteId}", v2, http.HandlerFunc(a.deleteStatusOf)),
+		admin("POST /purge_history/{roomId}", v1, httpx.JSON(a.purgeHistory)),
+		admin("POST /purge_history/{roomId}/{eventId}", v1, httpx.JSON(a.purgeHistory)),
+		admin("GET /purge_history_status/{purgeId}", v1, httpx.JSON(a.purgeStatus)),
+		admin("GET /statistics/database/rooms", v1, httpx.JSON(a.largestRooms)),
+	}
+}
+
+type roomsRes struct {
+	Rooms     []*steward.Room `json:"rooms"`
+	Offset    int             `json:"offset"`
+	Total     int             `json:"total_rooms"`
+	NextBatch *int            `json:"next_batch,omitempty"`
+	PrevBatch *int            `json:"prev_batch,omitempty"`
+}
+
+func (a *API) listRooms(ctx context.Context, r *http.Request, _ httpx.None) (res roomsRes, err error) {
+	q := r.URL.Query()
+	query := steward.Query{Search: q.Get("search_term"), Order: q.Get("order_by")}
+	if _, given := q["search_term"]; given && query.Search == "" {
+		return res, bad("search_term cannot be an empty string")
+	}
+	if query.Order != "" && !steward.Orders(query.Order) {
+		return res, bad("Unknown value for order_by: " + query.Order)
+	}
+	switch q.Get("dir") {
+	case "", "f":
+	case "b":
+		query.Backward = true
+	default:
+		return res, bad("Unknown direction: " + q.Get("dir"))
+	}
+	if query.From, err = httpx.IntQuery(r, "from", 0, 1<<30); err != nil {
+		return res, err
+	}
+	if query.Limit, err = httpx.IntQuery(r, "limit", 100, 1<<20); err != nil {
+		return res, err
+	}
+	for name, to := range map[string]**bool{"public_rooms": &query.Public, "empty_rooms": &query.Empty} {
+		if q.Get(name) == "" {
+			continue
+		}
+		v, err := httpx.BoolQuery(r, name, false)
+		if err != nil {
+			return res, err
+		}
+		*to = &v
+	}
+	page, total, err := a.Steward.List(ctx, query)
+	res = roomsRes{Rooms: page, Offset: query.From, Total: total}
+	if res.Rooms == nil {
+		res.Rooms = []*steward.Room{}
+	}
+	if next := query.From + query.Limit; next < total && query.Limit > 0 {
+		res.NextBatch = &next
+	}
+	if query.From > 0 {
+		prev := max(query.From-query.Limit, 0)
+		res.PrevBatch = &prev
+	}
+	return res, err
+}
+
+// roomID reads a room id from the path, or the alias of a room that is here.
+func (a *API) roomID(ctx context.Context, r *http.Request) (string, error) {
+	id := r.PathValue("roomId")
+	if strings.HasPrefix(id, "#") {
+		return a.Directory.Resolve(ctx, id)
+	}
+	if _, err := mxid.ParseRoomID(id); err != nil {
+		return "", bad(id + " was not legal room ID or room alias")
+	}
+	return id, nil
+}
+
+func (a *API) room(ctx context.Context, r *http.Request) (*room.Room, error) {
+	id, err := a.roomID(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Rooms.Room(ctx, id)
+}
+
+type roomDetails struct {
+	*steward.Room
+	Avatar       *string `json:"avatar"`
+	Topic        *string `json:"topic"`
+	LocalDevices int     `json:"joined_local_devices"`
+	Forgotten    bool    `json:"forgotten"`
+	Tombstoned   bool    `json:"tombstoned"`
+	Replacement  *string `json:"replacement_room"`
+}
+
+func (a *API) getRoom(ctx context.Context, r *http.Request, _ httpx.None) (roomDetails, error) {
+	rm, err := a.room(ctx, r)
+	if err != nil {
+		return roomDetails{}, err
+	}
+	d, err := a.Steward.Details(ctx, rm.ID)
+	if err != nil {
+		return roomDetails{}, err
+	}
+	members, err := a.Rooms.Members(ctx, rm, store.Join)
+	if err != nil {
+		return roomDetails{}, err
+	}
+	res := roomDetails{Room: d, Avatar: d.Avatar, Topic: d.Topic, Forgotten: len(members) == 0, Tombstoned: d.Tombstoned, Replacement: d.Replacement}
+	for _, m := range members[:min(len(members), maxCounted)] {
+		devices, err := a.Engine.Devices(ctx, mxid.UserID(m.User))
+		if err != nil {
+			return roomDetails{}, err
+		}
+		res.LocalDevices += len(devices)
+	}
+	return res, nil
+}
+
+// maxCounted bounds the members whose devices are counted.
+const maxCounted = 1000
+
+type membersRes struct {
+	Members []string `json:"members"`
+	Total   int      `json:"total"`
+}
+
+func (a *API) getMembers(ctx context.Context, r *http.Request, _ httpx.None) (membersRes, error) {
+	rm, err := a.room(ctx, r)
+	if err != nil {
+		return membersRes{}, err
+	}
+	members, err := a.Rooms.Members(ctx, rm, store.Join)
+	res := membersRes{Members: make([]string, len(members)), Total: len(members)}
+	for i, m := range members {
+		res.Members[i] = m.User
+	}
+	return res, err
+}
+
+// encoder writes events for somebody who is in no room and sees all.
+func (a *API) encoder() *feed.Encoder { return feed.NewEncoder(a.Rooms, "", "") }
+
+func (a *API) getState(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
+	rm, err := a.room(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	typ := r.URL.Query().Get("type")
+	events, err := a.Rooms.State(ctx, rm, rm.Current().State, func(k room.Key) bool { return typ == "" || k.Type == typ })
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.encoder().AppendState(ctx, []byte(`{"state":`), rm, events)
+	return append(out, '}'), err
+}
+
+type blockRes struct {
+	Block bool   `json:"block"`
+	User  string `json:"user_id,omitempty"`
+}
+
+func (a *API) getBlock(ctx context.Context, r *http.Request, _ httpx.None) (blockRes, error) {
+	by, err := a.Steward.BlockedBy(ctx, r.PathValue("roomId"))
+	return blockRes{by != "", by}, err
+}
+
+func (a *API) putBlock(ctx context.Context, r *http.Request, f fields) (blockRes, error) {
+	var block bool
+	if !f.has("block") || !f.read("block", &block) {
+		return blockRes{}, mxerr.New(mxerr.BadJSON, "Param 'block' must be a boolean.")
+	}
+	id := r.PathValue("roomId")
+	if _, err := mxid.ParseRoomID(id); err != nil {
+		return blockRes{}, bad(id + " is not a legal room ID")
+	}
+	return blockRes{Block: block}, a.Steward.Block(ctx, httpx.Who(ctx).User, id, block)
+}
+
+type extremity struct {
+	EventID  string `json:"event_id"`
+	Group    int64  `json:"state_group"`
+	Depth    int64  `json:"depth"`
+	Received int64  `json:"received_ts"`
+}
+
+type extremitiesRes struct {
+	Count   int         `json:"count"`
+	Results []extremity `json:"results"`
+}
+
+// getExtremities lists the events that no other follows.
+func (a *API) getExtremities(ctx context.Context, r *http.Request, _ httpx.None) (extremitiesRes, error) {
+	rm, err := a.room(ctx, r)
+	if err != nil {
+		return extremitiesRes{}, err
+	}
+	cur := rm.Current()
+	events, err := a.Rooms.Events(ctx, rm.Version, cur.Heads)
+	res := extremitiesRes{Count: len(events), Results: []extremity{}}
+	for _, ev := range events {
+		res.Results = append(res.Results, extremity{ev.ID, ev.StateAfter, cur.Depth, ev.OriginServerTS})
+	}
+	return res, err
+}
+
+// deleteExtremities has nothing to do: the next event follows all of them.
+func (a *API) deleteExtremities(ctx context.Context, r *http.Request, _ httpx.None) (map[string]int, error) {
+	_, err := a.room(ctx, r)
+	return map[string]int{"deleted": 0}, err
+}
+
+type userReq struct {
+	User string `json:"user_id"`
+}
+
+func (a *API) makeRoomAdmin(ctx context.Context, r *http.Request, req userReq) (httpx.None, error) {
+	id, err := a.roomID(ctx, r)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	user := req.User
+	if user == "" {
+		user = httpx.Who(ctx).User
+	}
+	if _, err := mxid.ParseUserID(user); err != nil {
+		return httpx.None{}, err
+	}
+	return httpx.None{}, a.Steward.MakeAdmin(ctx, id, user)
+}
+
+type roomIDRes struct {
+	RoomID string `json:"room_id"`
+}
+
+func (a *API) joinUser(ctx context.Context, r *http.Request, req userReq) (roomIDRes, error) {
+	if req.User == "" {
+		return roomIDRes{}, mxerr.New(mxerr.MissingParam, "Missing params: ['user_id']")
+	}
+	user, err := mxid.ParseUserID(req.User)
+	if err != nil {
+		return roomIDRes{}, err
+	}
+	if user.Server() != a.Engine.ServerName {
+		return roomIDRes{}, bad("This endpoint can only be used with local users")
+	}
+	if _, err := a.Engine.User(ctx, string(user)); err != nil {
+		return roomIDRes{}, err
+	}
+	id, err := a.roomID(ctx, r)
+	if err != nil {
+		return roomIDRes{}, err
+	}
+	return roomIDRes{id}, a.Steward.JoinUser(ctx, httpx.Who(ctx).User, id, string(user))
+}
+
+// deleteRequest reads a body. Rooms are removed unless it says otherwise.
+func (a *API) deleteRequest(ctx context.Context, r *http.Request, f fields) (id string, req steward.DeleteRequest, err error) {
+	req = steward.DeleteRequest{Admin: httpx.Who(ctx).User, Purge: true}
+	for _, p := range []struct {
+		name string
+		to   any
+		kind string
+	}{
+		{"block", &req.Block, "boolean"},
+		{"purge", &req.Purge, "boolean"},
+		{"force_purge", &req.Force, "boolean"},
+		{"new_room_user_id", &req.NewUser, "string"},
+		{"room_name", &req.Name, "string"},
+		{"message", &req.Message, "string"},
+	} {
+		if !f.read(p.name, p.to) {
+			return "", req, mxerr.New(mxerr.BadJSON, "Param '%s' must be a %s, if given", p.name, p.kind)
+		}
+	}
+	if req.NewUser != "" {
+		user, err := mxid.ParseUserID(req.NewUser)
+		if err != nil || user.Server() != a.Engine.ServerName {
+			return "", req, bad("User must be our own: " + req.NewUser)
+		}
+		if _, err := a.Engine.User(ctx, req.NewUser); err != nil {
+			return "", req, err
+		}
+	}
+	id = r.PathValue("roomId")
+	if _, err := mxid.ParseRoomID(id); err != nil {
+		return "", req, bad(id + " is not a legal room ID")
+	}
+	return id, req, nil
+}
+
+func (a *API) deleteRoomNow(ctx context.Context, r *http.Request, f fields) (*steward.Deleted, error) {
+	id, req, err := a.deleteRequest(ctx, r, f)
+	if err != nil {
+		return nil, err
+	}
+	return a.Steward.DeleteNow(ctx, id, req)
+}
+
+type deleteIDRes struct {
+	DeleteID string `json:"delete_id"`
+}
+
+func (a *API) deleteRoom(ctx context.Context, r *http.Request, f fields) (deleteIDRes, error) {
+	id, req, err := a.deleteRequest(ctx, r, f)
+	if err != nil {
+		return deleteIDRes{}, err
+	}
+	job, err := a.Steward.Delete(ctx, id, req)
+	return deleteIDRes{job}, err
+}
+
+// jobStatus is how Synapse calls the state of a job.
+func jobStatus(j steward.Job, active string) string {
+	if j.Status == "active" {
+		return active
+	}
+	return j.Status
+}
+
+type deleteStatusRes struct {
+	DeleteID string          `json:"delete_id,omitempty"`
+	Status   string          `json:"status"`
+	Error    *string         `json:"error,omitempty"`
+	Shutdown json.RawMessage `json:"shutdown_room"`
+}
+
+func deleteStatusOf(j steward.Job) deleteStatusRes {
+	res := deleteStatusRes{Status: jobStatus(j, "purging"), Shutdown: j.Result}
+	if j.Status == "failed" {
+		var why struct{ Error string }
+		_ = json.Unmarshal(j.Result, &why) // what we wrote
+		res.Error = &why.Error
+	}
+	if j.Status != "complete" {
+		res.Shutdown = json.RawMessage(`{"kicked_users":[],"failed_to_kick_users":[],"local_aliases":[],"new_room_id":null}`)
+	}
+	return res
+}
+
+// deleteStatusOf tells two paths apart that overlap.
+func (a *API) deleteStatusOf(w http.ResponseWriter, r *http.Request) {
+	switch "delete_status" {
+	case r.PathValue("roomId"):
+		httpx.JSON(a.deleteStatus).ServeHTTP(w, r)
+	case r.PathValue("deleteId"):
+		httpx.JSON(a.deleteStatusOfRoom).ServeHTTP(w, r)
+	default:
+		httpx.Fail(w, r, mxerr.New(mxerr.Unrecognized, "There is no such endpoint"))
+	}
+}
+
+func (a *API) deleteStatus(ctx context.Context, r *http.Request, _ httpx.None) (deleteStatusRes, error) {
+	j, err := a.Steward.Job(ctx, r.PathValue("deleteId"))
+	return deleteStatusOf(j), err
+}
+
+type deleteStatusesRes struct {
+	Results []deleteStatusRes `json:"results"`
+}
+
+func (a *API) deleteStatusOfRoom(ctx context.Context, r *http.Request, _ httpx.None) (res deleteStatusesRes, err error) {
+	jobs, err := a.Steward.Jobs(ctx, r.PathValue("roomId"))
+	if err == nil && len(jobs) == 0 {
+		err = mxerr.New(mxerr.NotFound, "No delete task for room_id '%s' found", r.PathValue("roomId"))
+	}
+	for _, j := range jobs {
+		one := deleteStatusOf(j)
+		one.DeleteID = j.ID
+		res.Results = append(res.Results, one)
+	}
+	return res, err
+}
+
+type purgeIDRes struct {
+	PurgeID string `json:"purge_id"`
+}
+
+// purgeHistory removes messages before an event or a time.
+func (a *API) purgeHistory(ctx context.Context, r *http.Request, f fields) (purgeIDRes, error) {
+	var eventID string
+	var ts int64
+	if !f.read("purge_up_to_event_id", &eventID) || !f.read("purge_up_to_ts", &ts) {
+		return purgeIDRes{}, mxerr.New(mxerr.BadJSON, "purge_up_to_event_id must be a string, and purge_up_to_ts a time in milliseconds")
+	}
+	if id := r.PathValue("eventId"); id != "" {
+		eventID = id
+	}
+	rm, err := a.room(ctx, r)
+	if err != nil {
+		return purgeIDRes{}, err
+	}
+	upto := steward.Place{TS: ts}
+	switch {
+	case eventID != "":
+		ev, err := a.Rooms.EventByID(ctx, eventID)
+		if err != nil || ev.Room != rm.NID || ev.Ord == 0 {
+			return purgeIDRes{}, mxerr.New(mxerr.NotFound, "Event is not in this room")
+		}
+		upto = steward.Place{Ord: ev.Ord}
+	case ts == 0:
+		return purgeIDRes{}, bad("must specify purge_up_to_event_id or purge_up_to_ts")
+	}
+	id, err := a.Steward.PurgeHistory(ctx, rm, upto)
+	return purgeIDRes{id}, err
+}
+
+func (a *API) purgeStatus(ctx context.Context, r *http.Request, _ httpx.None) (map[string]string, error) {
+	j, err := a.Steward.Job(ctx, r.PathValue("purgeId"))
+	return map[string]string{"status": j.Status}, err
+}
+
+type roomSize struct {
+	RoomID string `json:"room_id"`
+	Size   int64  `json:"estimated_size"` // bytes
+}
+
+type roomSizesRes struct {
+	Rooms []roomSize `json:"rooms"`
+}
+
+// largestRooms lists the rooms with most bytes of events.
+func (a *API) largestRooms(ctx context.Context, _ *http.Request, _ httpx.None) (roomSizesRes, error) {
+	sizes, err := a.Steward.Largest(ctx)
+	res := roomSizesRes{Rooms: []roomSize{}}
+	for _, s := range sizes {
+		res.Rooms = append(res.Rooms, roomSize{s.RoomID, s.Bytes})
+	}
+	return res, err
+}
