@@ -47,13 +47,14 @@ func (s *Server) onProfile(ctx context.Context, user mxid.UserID, field string, 
 	}
 }
 
-// onDeactivate takes a user out of all rooms, and declines what is open.
+// onDeactivate deletes what a user kept of keys, takes the user out of all rooms,
+// and declines what is open.
 func (s *Server) onDeactivate(ctx context.Context, user mxid.UserID) error {
 	members, err := s.rooms.RoomsOf(ctx, string(user))
 	if err != nil {
 		return err
 	}
-	var failed error
+	failed := s.keys.DeleteBackups(ctx, string(user))
 	for _, m := range members {
 		switch m.Membership {
 		case store.Join, store.Invite, store.Knock:

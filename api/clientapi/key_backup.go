@@ -8,7 +8,7 @@ import (
 
 	"hearth/api/httpx"
 	"hearth/homeserver/e2ee"
-	"hearth/matrix/mxerr"
+	"hearth/matrix/canonjson"
 )
 
 func (a *Encryption) keyBackupRoutes() []httpx.Route {
@@ -28,10 +28,10 @@ func (a *Encryption) keyBackupRoutes() []httpx.Route {
 		route("PUT /room_keys/version/{version}", "putRoomKeysVersion", httpx.JSON(a.putRoomKeysVersion)),
 		route("DELETE /room_keys/version/{version}", "deleteRoomKeysVersion", httpx.JSON(a.deleteRoomKeysVersion)),
 		route("PUT /room_keys/keys", "putRoomKeys", httpx.JSON(a.putRoomKeys)),
-		route("GET /room_keys/keys", "getRoomKeys", httpx.JSON(a.getRoomKeys)),
+		route("GET /room_keys/keys", "getRoomKeys", http.HandlerFunc(a.getRoomKeys)),
 		route("DELETE /room_keys/keys", "deleteRoomKeys", httpx.JSON(a.deleteRoomKeys)),
 		route("PUT /room_keys/keys/{roomId}", "putRoomKeysByRoomId", httpx.JSON(a.putRoomKeysByRoomID)),
-		route("GET /room_keys/keys/{roomId}", "getRoomKeysByRoomId", httpx.JSON(a.getRoomKeysByRoomID)),
+		route("GET /room_keys/keys/{roomId}", "getRoomKeysByRoomId", http.HandlerFunc(a.getRoomKeysByRoomID)),
 		route("DELETE /room_keys/keys/{roomId}", "deleteRoomKeysByRoomId", httpx.JSON(a.deleteRoomKeys)),
 		route("PUT /room_keys/keys/{roomId}/{sessionId}", "putRoomKeyBySessionId", httpx.JSON(a.putRoomKeyBySessionID)),
 		route("GET /room_keys/keys/{roomId}/{sessionId}", "getRoomKeyBySessionId", httpx.JSON(a.getRoomKeyBySessionID)),
@@ -121,46 +121,79 @@ func (a *Encryption) backUp(ctx context.Context, r *http.Request, keys e2ee.Back
 	return a.Keys.BackUp(ctx, httpx.Who(ctx).User, version, keys)
 }
 
-// backedUp reads what the path names.
-func (a *Encryption) backedUp(ctx context.Context, r *http.Request) (e2ee.BackedUpKeys, error) {
-	version, err := backupVersion(r)
-	if err != nil {
-		return nil, err
-	}
-	return a.Keys.BackedUp(ctx, httpx.Who(ctx).User, version, r.PathValue("roomId"), r.PathValue("sessionId"))
-}
-
 // getRoomKeys: client-server-api/#get_matrixclientv3room_keyskeys
-func (a *Encryption) getRoomKeys(ctx context.Context, r *http.Request, _ httpx.None) (sessionsOfRooms, error) {
-	keys, err := a.backedUp(ctx, r)
-	res := sessionsOfRooms{map[string]sessionsOfRoom{}}
-	for room, sessions := range keys {
-		res.Rooms[room] = sessionsOfRoom{sessions}
-	}
-	return res, err
+func (a *Encryption) getRoomKeys(w http.ResponseWriter, r *http.Request) {
+	out := &keyStream{to: httpx.NewStream(w, r), start: `{"rooms":{`, end: `}}`, empty: `{"rooms":{}}`, byRoom: true}
+	a.stream(out, r)
 }
 
 // getRoomKeysByRoomID: client-server-api/#get_matrixclientv3room_keyskeysroomid
-func (a *Encryption) getRoomKeysByRoomID(ctx context.Context, r *http.Request, _ httpx.None) (sessionsOfRoom, error) {
-	keys, err := a.backedUp(ctx, r)
-	res := sessionsOfRoom{keys[r.PathValue("roomId")]}
-	if res.Sessions == nil {
-		res.Sessions = map[string]e2ee.BackedUpKey{}
+func (a *Encryption) getRoomKeysByRoomID(w http.ResponseWriter, r *http.Request) {
+	out := &keyStream{to: httpx.NewStream(w, r), start: `{"sessions":{`, end: `}`, empty: `{"sessions":{}}`}
+	a.stream(out, r)
+}
+
+// stream answers with the keys that the path names. They may be more than memory
+// should hold.
+func (a *Encryption) stream(out *keyStream, r *http.Request) {
+	version, err := backupVersion(r)
+	if err == nil {
+		err = a.Keys.EachBackedUp(r.Context(), httpx.Who(r.Context()).User, version, r.PathValue("roomId"), out.add)
 	}
-	return res, err
+	out.to.Close(out.finish(), err)
+}
+
+// keyStream writes keys as JSON while they are read, which is room by room.
+type keyStream struct {
+	to                *httpx.Stream
+	start, end, empty string
+	byRoom            bool
+	room              string
+	buf               []byte
+}
+
+func (s *keyStream) add(room, session string, k e2ee.BackedUpKey) error {
+	s.buf = s.buf[:0]
+	first := s.room == ""
+	switch {
+	case first:
+		s.buf = append(s.buf, s.start...)
+	case room != s.room:
+		s.buf = append(s.buf, `}},`...)
+	default:
+		s.buf = append(s.buf, ',')
+	}
+	if s.byRoom && room != s.room {
+		s.buf = append(canonjson.Quote(s.buf, room), `:{"sessions":{`...)
+	}
+	s.room = room
+	s.buf = append(canonjson.Quote(s.buf, session), ':')
+	key, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	_, err = s.to.Write(append(s.buf, key...))
+	return err
+}
+
+// finish is the end of the answer.
+func (s *keyStream) finish() []byte {
+	switch {
+	case s.room == "":
+		return []byte(s.empty)
+	case s.byRoom:
+		return []byte(`}}` + s.end)
+	}
+	return []byte(`}` + s.end)
 }
 
 // getRoomKeyBySessionID: client-server-api/#get_matrixclientv3room_keyskeysroomidsessionid
 func (a *Encryption) getRoomKeyBySessionID(ctx context.Context, r *http.Request, _ httpx.None) (e2ee.BackedUpKey, error) {
-	keys, err := a.backedUp(ctx, r)
+	version, err := backupVersion(r)
 	if err != nil {
 		return e2ee.BackedUpKey{}, err
 	}
-	key, ok := keys[r.PathValue("roomId")][r.PathValue("sessionId")]
-	if !ok {
-		return e2ee.BackedUpKey{}, mxerr.New(mxerr.NotFound, "The backup has no key for this session")
-	}
-	return key, nil
+	return a.Keys.BackedUp(ctx, httpx.Who(ctx).User, version, r.PathValue("roomId"), r.PathValue("sessionId"))
 }
 
 // deleteRoomKeys: client-server-api/#delete_matrixclientv3room_keyskeys, and of a

@@ -1,6 +1,11 @@
 package store
 
-import "hearth/base/db"
+import (
+	"strconv"
+	"strings"
+
+	"hearth/base/db"
+)
 
 // KeyBackup is a version of a user's key backup.
 type KeyBackup struct {
@@ -39,9 +44,23 @@ func LatestKeyBackup(tx *db.Tx, user string) (KeyBackup, error) {
 		SELECT `+keyBackupColumns+` FROM key_backups WHERE usr = $1 AND deleted = $2 ORDER BY version DESC LIMIT 1`, user, false)
 }
 
+// KeyBackups returns all versions of a user, the deleted ones too, the oldest
+// first.
+func KeyBackups(tx *db.Tx, user string) ([]KeyBackup, error) {
+	return db.All(tx, (*KeyBackup).columns, `SELECT `+keyBackupColumns+` FROM key_backups WHERE usr = $1 ORDER BY version`, user)
+}
+
 // LastBackupVersion is the highest number a user's versions ever had.
 func LastBackupVersion(tx *db.Tx, user string) (int64, error) {
 	return db.One(tx, db.Value[int64], `SELECT COALESCE(MAX(version), 0) FROM key_backups WHERE usr = $1`, user)
+}
+
+// DeleteKeyBackup forgets a deleted version if it is not the user's newest, whose
+// number must not come again.
+func DeleteKeyBackup(tx *db.Tx, user string, version int64) error {
+	return tx.Exec(`
+		DELETE FROM key_backups WHERE usr = $1 AND version = $2 AND deleted = $3
+		AND EXISTS (SELECT 1 FROM key_backups k WHERE k.usr = $1 AND k.version > $2)`, user, version, true)
 }
 
 // BackedUpKey is the backup of one room key.
@@ -70,11 +89,15 @@ func SetBackedUpKey(tx *db.Tx, k BackedUpKey) error {
 		k.User, k.Version, k.Room, k.Session, k.FirstIndex, k.Forwarded, k.Verified, k.Data)
 }
 
-// BackedUpKeys returns the keys of a version: all of it, of a room, or of one
-// session; "" stands for all.
-func BackedUpKeys(tx *db.Tx, user string, version int64, room, session string) ([]BackedUpKey, error) {
-	where, args := backedUpWhere(user, version, room, session)
-	return db.All(tx, (*BackedUpKey).columns, `SELECT `+backedUpKeyColumns+` FROM backed_up_keys `+where+` ORDER BY room, session`, args...)
+// BackedUpKeys returns up to n keys of a version, or of one room in it ("" for
+// all), that follow the one of a session, in the order of rooms and sessions.
+func BackedUpKeys(tx *db.Tx, user string, version int64, room string, after [2]string, n int) ([]BackedUpKey, error) {
+	query := `SELECT ` + backedUpKeyColumns + ` FROM backed_up_keys WHERE usr = $1 AND version = $2 AND (room, session) > ($3, $4)`
+	args := []any{user, version, after[0], after[1]}
+	if room != "" {
+		query, args[2] = strings.Replace(query, `(room, session) > ($3, $4)`, `room = $3 AND session > $4`, 1), room
+	}
+	return db.All(tx, (*BackedUpKey).columns, query+` ORDER BY room, session LIMIT $5`, append(args, n)...)
 }
 
 // BackedUpKeysOf returns the keys of some sessions of a room.
@@ -89,20 +112,26 @@ func BackedUpKeysOf(tx *db.Tx, user string, version int64, room string, sessions
 	return all, err
 }
 
-// DeleteBackedUpKeys removes the keys that BackedUpKeys would return, and says
-// how many there were.
-func DeleteBackedUpKeys(tx *db.Tx, user string, version int64, room, session string) (int64, error) {
-	where, args := backedUpWhere(user, version, room, session)
-	return tx.ExecN(`DELETE FROM backed_up_keys `+where, args...)
-}
-
-func backedUpWhere(user string, version int64, room, session string) (string, []any) {
+// DeleteBackedUpKeys removes up to n keys of a version: of all of it, of a room, or
+// of one session; "" stands for all. It says how many there were.
+func DeleteBackedUpKeys(tx *db.Tx, user string, version int64, room, session string, n int) (int64, error) {
 	where, args := `WHERE usr = $1 AND version = $2`, []any{user, version}
 	if room != "" {
 		where, args = where+` AND room = $3`, append(args, room)
 	}
 	if session != "" {
-		where, args = where+` AND session = $4`, append(args, session)
+		return tx.ExecN(`DELETE FROM backed_up_keys `+where+` AND session = $4`, append(args, session)...)
 	}
-	return where, args
+	type place struct{ room, session string }
+	next, err := db.One(tx, func(p *place) []any { return []any{&p.room, &p.session} },
+		`SELECT room, session FROM backed_up_keys `+where+` ORDER BY room, session LIMIT 1 OFFSET `+strconv.Itoa(n), args...)
+	if err == db.ErrNoRow {
+		return tx.ExecN(`DELETE FROM backed_up_keys `+where, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	at := len(args)
+	return tx.ExecN(`DELETE FROM backed_up_keys `+where+` AND (room, session) < ($`+strconv.Itoa(at+1)+`, $`+strconv.Itoa(at+2)+`)`,
+		append(args, next.room, next.session)...)
 }

@@ -1,7 +1,6 @@
 package e2ee
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -17,6 +16,8 @@ const (
 	maxBackedUp   = 16 << 10 // bytes of one key
 	maxUpload     = 10_000   // keys in one request
 	maxBackupKeys = 200_000  // keys in one version
+	maxVersions   = 10       // that are not deleted
+	partOfKeys    = 500      // that are read or written at once
 )
 
 // Backup is a version of a user's key backup
@@ -55,15 +56,35 @@ func (e *Engine) CreateBackup(ctx context.Context, user, algorithm string, authD
 	if err := checkBackup(algorithm, authData); err != nil {
 		return "", err
 	}
+	var deleted []int64
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
-		last, err := store.LastBackupVersion(tx, user)
+		deleted = nil
+		all, err := store.KeyBackups(tx, user)
 		if err != nil {
 			return err
 		}
-		version = strconv.FormatInt(last+1, 10)
-		return store.SetKeyBackup(tx, store.KeyBackup{User: user, Version: last + 1, Algorithm: algorithm, AuthData: authData})
+		next := int64(1)
+		for _, b := range all {
+			next = b.Version + 1
+			if b.Deleted {
+				deleted = append(deleted, b.Version)
+			}
+		}
+		if len(all)-len(deleted) >= maxVersions {
+			return mxerr.New(mxerr.TooLarge, "You have %d key backups; delete one first", maxVersions)
+		}
+		version = strconv.FormatInt(next, 10)
+		return store.SetKeyBackup(tx, store.KeyBackup{User: user, Version: next, Algorithm: algorithm, AuthData: authData})
 	})
-	return version, err
+	if err != nil {
+		return "", err
+	}
+	for _, v := range deleted { // to finish what a crash may have left
+		if err := e.purge(ctx, user, v); err != nil {
+			return "", err
+		}
+	}
+	return version, nil
 }
 
 func checkBackup(algorithm string, authData json.RawMessage) error {
@@ -129,19 +150,62 @@ func (e *Engine) SetAuthData(ctx context.Context, user, version, bodyVersion, al
 	})
 }
 
-// DeleteBackup removes a version and all its keys.
+// DeleteBackup removes a version and all its keys. Deleting it again is fine.
 func (e *Engine) DeleteBackup(ctx context.Context, user, version string) error {
-	return e.DB.Write(ctx, func(tx *db.Tx) error {
-		b, err := findBackup(tx, user, version)
+	n, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || n < 1 {
+		return errNoBackup()
+	}
+	err = e.DB.Write(ctx, func(tx *db.Tx) error {
+		last, err := store.LastBackupVersion(tx, user)
+		if err == nil && n > last {
+			err = errNoBackup()
+		}
 		if err != nil {
 			return err
 		}
-		b.Deleted, b.N = true, 0
-		if _, err := store.DeleteBackedUpKeys(tx, user, b.Version, "", ""); err != nil {
+		b, err := store.KeyBackupByVersion(tx, user, n)
+		if err == db.ErrNoRow {
+			return nil // deleted long ago
+		}
+		if err != nil {
 			return err
 		}
+		b.Deleted, b.N, b.AuthData = true, 0, []byte(`{}`)
 		return store.SetKeyBackup(tx, b)
 	})
+	if err != nil {
+		return err
+	}
+	return e.purge(ctx, user, n)
+}
+
+// purge removes the keys of a deleted version, a part at a time: others write
+// between the parts. What it does not finish, the next version's making does.
+func (e *Engine) purge(ctx context.Context, user string, version int64) error {
+	for {
+		var n int64
+		err := e.DB.Write(ctx, func(tx *db.Tx) (err error) {
+			if n, err = store.DeleteBackedUpKeys(tx, user, version, "", "", partOfKeys); err != nil || n == partOfKeys {
+				return err
+			}
+			return store.DeleteKeyBackup(tx, user, version)
+		})
+		if err != nil || n < partOfKeys {
+			return err
+		}
+	}
+}
+
+// DeleteBackups removes all versions of a user whose account is closed.
+func (e *Engine) DeleteBackups(ctx context.Context, user string) error {
+	all, err := read(ctx, e.DB, func(tx *db.Tx) ([]store.KeyBackup, error) { return store.KeyBackups(tx, user) })
+	for _, b := range all {
+		if err := e.DeleteBackup(ctx, user, strconv.FormatInt(b.Version, 10)); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // BackUp stores keys in a version, which must be the current one. A key that is
@@ -154,6 +218,38 @@ func (e *Engine) BackUp(ctx context.Context, user, version string, keys BackedUp
 	if err := checkKeys(keys); err != nil {
 		return c, err
 	}
+	for _, part := range parts(keys) {
+		if c, err = e.backUp(ctx, user, version, part); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// parts splits keys into what may be written at once: others write between the
+// parts. There is one at least.
+func parts(keys BackedUpKeys) (all []BackedUpKeys) {
+	n := partOfKeys
+	for room, sessions := range keys {
+		for session, k := range sessions {
+			if n == partOfKeys {
+				all, n = append(all, BackedUpKeys{}), 0
+			}
+			part := all[len(all)-1]
+			if part[room] == nil {
+				part[room] = map[string]BackedUpKey{}
+			}
+			part[room][session] = k
+			n++
+		}
+	}
+	if all == nil {
+		all = append(all, nil)
+	}
+	return all
+}
+
+func (e *Engine) backUp(ctx context.Context, user, version string, keys BackedUpKeys) (c Change, err error) {
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
 		b, err := current(tx, user, version)
 		if err != nil {
@@ -169,7 +265,7 @@ func (e *Engine) BackUp(ctx context.Context, user, version string, keys BackedUp
 			changed = changed || some
 		}
 		if b.N > maxBackupKeys {
-			return mxerr.New(mxerr.LimitExceeded, "A key backup may have %d keys", maxBackupKeys)
+			return mxerr.New(mxerr.TooLarge, "A key backup may have %d keys", maxBackupKeys)
 		}
 		if changed {
 			b.ETag++
@@ -272,43 +368,80 @@ func better(now, old store.BackedUpKey) bool {
 	return false
 }
 
-// BackedUp returns the keys of a version: all of it, of a room, or of one
-// session; "" stands for all. The error is M_NOT_FOUND for no such version.
-func (e *Engine) BackedUp(ctx context.Context, user, version, room, session string) (BackedUpKeys, error) {
-	out := BackedUpKeys{}
-	rows, err := read(ctx, e.DB, func(tx *db.Tx) ([]store.BackedUpKey, error) {
+// BackedUp returns the key of a session. The error is M_NOT_FOUND for no such
+// version and for no such key.
+func (e *Engine) BackedUp(ctx context.Context, user, version, room, session string) (BackedUpKey, error) {
+	return read(ctx, e.DB, func(tx *db.Tx) (BackedUpKey, error) {
 		b, err := findBackup(tx, user, version)
 		if err != nil {
-			return nil, err
+			return BackedUpKey{}, err
 		}
-		return store.BackedUpKeys(tx, user, b.Version, room, session)
+		list, err := store.BackedUpKeysOf(tx, user, b.Version, room, []string{session})
+		if err == nil && len(list) == 0 {
+			err = mxerr.New(mxerr.NotFound, "The backup has no key for this session")
+		}
+		if err != nil {
+			return BackedUpKey{}, err
+		}
+		return backedUpKey(list[0]), nil
 	})
-	for _, k := range rows {
-		if out[k.Room] == nil {
-			out[k.Room] = map[string]BackedUpKey{}
-		}
-		out[k.Room][k.Session] = BackedUpKey{&k.FirstIndex, &k.Forwarded, &k.Verified, bytes.Clone(k.Data)}
-	}
-	return out, err
 }
 
-// DeleteKeys removes the keys that BackedUp would return.
+func backedUpKey(k store.BackedUpKey) BackedUpKey {
+	return BackedUpKey{&k.FirstIndex, &k.Forwarded, &k.Verified, k.Data}
+}
+
+// EachBackedUp calls f with all keys of a version, or of one room in it ("" for
+// all), in the order of rooms. There may be more than memory should hold, and f
+// may take its time: it is given a part at a time, and what is written meanwhile
+// may be among them or not. The error is M_NOT_FOUND for no such version.
+func (e *Engine) EachBackedUp(ctx context.Context, user, version, room string, f func(room, session string, k BackedUpKey) error) error {
+	var after [2]string
+	for {
+		list, err := read(ctx, e.DB, func(tx *db.Tx) ([]store.BackedUpKey, error) {
+			b, err := findBackup(tx, user, version)
+			if err != nil {
+				return nil, err
+			}
+			return store.BackedUpKeys(tx, user, b.Version, room, after, partOfKeys)
+		})
+		if err != nil {
+			return err
+		}
+		for _, k := range list {
+			if err := f(k.Room, k.Session, backedUpKey(k)); err != nil {
+				return err
+			}
+			after = [2]string{k.Room, k.Session}
+		}
+		if len(list) < partOfKeys {
+			return nil
+		}
+	}
+}
+
+// DeleteKeys removes keys of a version: all of it, of a room, or of one session;
+// "" stands for all.
 func (e *Engine) DeleteKeys(ctx context.Context, user, version, room, session string) (c Change, err error) {
-	err = e.DB.Write(ctx, func(tx *db.Tx) error {
-		b, err := findBackup(tx, user, version)
-		if err != nil {
+	for {
+		var n int64
+		err := e.DB.Write(ctx, func(tx *db.Tx) error {
+			b, err := findBackup(tx, user, version)
+			if err != nil {
+				return err
+			}
+			if n, err = store.DeleteBackedUpKeys(tx, user, b.Version, room, session, partOfKeys); err != nil {
+				return err
+			}
+			if n > 0 {
+				b.N, b.ETag = b.N-n, b.ETag+1
+				err = store.SetKeyBackup(tx, b)
+			}
+			c = Change{b.N, strconv.FormatInt(b.ETag, 10)}
 			return err
+		})
+		if err != nil || n < partOfKeys {
+			return c, err
 		}
-		n, err := store.DeleteBackedUpKeys(tx, user, b.Version, room, session)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			b.N, b.ETag = b.N-n, b.ETag+1
-			err = store.SetKeyBackup(tx, b)
-		}
-		c = Change{b.N, strconv.FormatInt(b.ETag, 10)}
-		return err
-	})
-	return c, err
+	}
 }

@@ -2,9 +2,13 @@ package e2ee
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"hearth/base/db"
+	"hearth/base/store"
 	"hearth/matrix/mxerr"
 )
 
@@ -35,7 +39,7 @@ func TestBackupKeepsTheBetterKey(t *testing.T) {
 			h.must(err)
 			got, err := h.BackedUp(ctx, alice, version, "!r:test", "s")
 			h.must(err)
-			same := string(got["!r:test"]["s"].Data) == string(step.key.Data)
+			same := string(got.Data) == string(step.key.Data)
 			if same != step.taken || c.Count != 1 || (c.ETag != etag) != step.taken {
 				h.Errorf("%s: taken %v, want %v; %+v after etag %s", step.key.Data, same, step.taken, c, etag)
 			}
@@ -74,8 +78,11 @@ func TestBackupVersions(t *testing.T) {
 		h.fails(h.SetAuthData(ctx, alice, "2", "1", "alg", auth), mxerr.InvalidParam)
 		h.fails(h.SetAuthData(ctx, alice, "2", "2", "other", auth), mxerr.InvalidParam)
 		h.must(h.SetAuthData(ctx, alice, "2", "", "alg", json.RawMessage(`{"k":"w"}`)))
-		h.must(h.DeleteBackup(ctx, alice, "2"))
-		_, err = h.BackedUp(ctx, alice, "2", "", "")
+		for range 2 { // deleting again is fine
+			h.must(h.DeleteBackup(ctx, alice, "2"))
+		}
+		h.fails(h.DeleteBackup(ctx, alice, "3"), mxerr.NotFound)
+		_, err = h.backedUp(alice, "2", "")
 		h.fails(err, mxerr.NotFound)
 		if b, err := h.Backup(ctx, alice, ""); err != nil || b.Version != "1" {
 			h.Errorf("what is left: %+v, %v", b, err)
@@ -83,8 +90,85 @@ func TestBackupVersions(t *testing.T) {
 		if got, err := h.CreateBackup(ctx, alice, "alg", auth); err != nil || got != "3" {
 			h.Errorf("a number came again: %s, %v", got, err)
 		}
-		_, err = h.BackedUp(ctx, bob, "3", "", "")
+		h.must(h.DeleteBackup(ctx, alice, "2")) // of which nothing is left
+		_, err = h.backedUp(bob, "3", "")
 		h.fails(err, mxerr.NotFound)
+		for n := 4; ; n++ {
+			if _, err = h.CreateBackup(ctx, alice, "alg", auth); err != nil {
+				break
+			}
+			if n > maxVersions+3 {
+				h.Fatal("there is no end to the versions")
+			}
+		}
+		h.fails(err, mxerr.TooLarge)
+		h.must(h.DeleteBackups(ctx, alice))
+		_, err = h.Backup(ctx, alice, "")
+		h.fails(err, mxerr.NotFound)
+	})
+}
+
+// backedUp reads a version as a client does that restores it.
+func (h *house) backedUp(user, version, room string) (keys []string, err error) {
+	err = h.EachBackedUp(h.Context(), user, version, room, func(room, session string, _ BackedUpKey) error {
+		keys = append(keys, room+" "+session)
+		return nil
+	})
+	return keys, err
+}
+
+// TestLargeBackup: more keys than are read, written and deleted at once.
+func TestLargeBackup(t *testing.T) {
+	each(t, func(h *house) {
+		ctx := h.Context()
+		v, err := h.CreateBackup(ctx, alice, "alg", json.RawMessage(`{}`))
+		h.must(err)
+		keys := BackedUpKeys{"!a": {}, "!b": {}}
+		const many = 2*partOfKeys + 7 // of each room
+		for n := range many {
+			for _, room := range keys {
+				room[fmt.Sprint(n)] = backedUp(0, 0, true, `{}`)
+			}
+		}
+		c, err := h.BackUp(ctx, alice, v, keys)
+		h.must(err)
+		if c.Count != 2*many {
+			h.Errorf("%+v", c)
+		}
+		for room, want := range map[string]int{"": 2 * many, "!a": many, "!c": 0} {
+			got, err := h.backedUp(alice, v, room)
+			h.must(err)
+			if !slices.IsSorted(got) || len(slices.Compact(got)) != want {
+				h.Errorf("%d keys of %q, want %d", len(got), room, want)
+			}
+		}
+		c, err = h.DeleteKeys(ctx, alice, v, "!a", "")
+		h.must(err)
+		if left, _ := h.backedUp(alice, v, ""); c.Count != many || len(left) != many || strings.Contains(strings.Join(left, ""), "!a") {
+			h.Errorf("%+v, and %d keys are left", c, len(left))
+		}
+
+		// The server dies while it deletes a version: the next one brings it to an end.
+		h.must(h.DB.Write(ctx, func(tx *db.Tx) error {
+			b, err := store.KeyBackupByVersion(tx, alice, 1)
+			b.Deleted = true
+			if err != nil {
+				return err
+			}
+			return store.SetKeyBackup(tx, b)
+		}))
+		_, err = h.CreateBackup(ctx, alice, "alg", json.RawMessage(`{}`))
+		h.must(err)
+		h.must(h.DB.Read(ctx, func(tx *db.Tx) error {
+			keys, err := db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM backed_up_keys`)
+			if err != nil {
+				return err
+			}
+			if versions, err := store.KeyBackups(tx, alice); err != nil || keys != 0 || len(versions) != 1 {
+				h.Errorf("%d keys and %d versions are left, %v", keys, len(versions), err)
+			}
+			return nil
+		}))
 	})
 }
 
@@ -107,6 +191,16 @@ func TestBackupRefuses(t *testing.T) {
 				h.Errorf("%s: %v, want %s", what, err, tc.want)
 			}
 		}
+		h.must(h.DB.Write(ctx, func(tx *db.Tx) error { // as if it were nearly full
+			b, err := store.KeyBackupByVersion(tx, alice, 1)
+			if err != nil {
+				return err
+			}
+			b.N = maxBackupKeys
+			return store.SetKeyBackup(tx, b)
+		}))
+		_, err = h.BackUp(ctx, alice, v, BackedUpKeys{"!r": {"s": backedUp(0, 0, true, `{}`)}})
+		h.fails(err, mxerr.TooLarge)
 		_, err = h.CreateBackup(ctx, alice, "", json.RawMessage(`{}`))
 		h.fails(err, mxerr.MissingParam)
 		_, err = h.CreateBackup(ctx, alice, "alg", json.RawMessage(`"x"`))
