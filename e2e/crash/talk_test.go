@@ -57,8 +57,13 @@ func (s *sender) talk(ctx context.Context, t *testing.T, stop <-chan struct{}) {
 // insist sends the next message, again and again under the same transaction id
 // while the server is away.
 func (s *sender) insist(ctx context.Context) error {
+	return insist(ctx, func() error { return s.try(ctx, "") })
+}
+
+// insist repeats a request while the server is away.
+func insist(ctx context.Context, try func() error) error {
 	for {
-		err := s.try(ctx, "")
+		err := try()
 		if refusal := new(e2e.StatusError); err == nil || ctx.Err() != nil || errors.As(err, &refusal) && refusal.Status < 500 {
 			return err
 		}
