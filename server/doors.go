@@ -12,7 +12,7 @@ import (
 func (s *Server) buildDoors() {
 	accounts := &clientapi.Accounts{
 		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
-		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3874", "org.matrix.msc3814.v1", "org.matrix.msc3814"},
+		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3874", "org.matrix.msc3814.v1", "org.matrix.msc3814", "org.matrix.e2e_cross_signing"},
 	}
 	if s.turn != nil {
 		plain, tls := turnHosts(s.cfg)

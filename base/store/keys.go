@@ -32,15 +32,17 @@ func DeviceKeysOfUsers(tx *db.Tx, users []string) (all []DeviceKeys, err error) 
 	return all, err
 }
 
-// DeleteKeysOfDevice removes all keys of a device and what was signed about it.
-// It reports whether others could see any.
+// DeleteKeysOfDevice removes all keys of a device, what was signed about it, and
+// what it signed of its user. It reports whether others could see any.
 func DeleteKeysOfDevice(tx *db.Tx, user, device string) (bool, error) {
 	for _, table := range []string{"one_time_keys", "fallback_keys"} {
 		if err := tx.Exec(`DELETE FROM `+table+` WHERE usr = $1 AND device = $2`, user, device); err != nil {
 			return false, err
 		}
 	}
-	if err := tx.Exec(`DELETE FROM key_signatures WHERE usr = $1 AND target = $2`, user, device); err != nil {
+	err := tx.Exec(`
+		DELETE FROM key_signatures WHERE usr = $1 AND (target = $2 OR (signer = $1 AND signer_key = $3))`, user, device, "ed25519:"+device)
+	if err != nil {
 		return false, err
 	}
 	n, err := tx.ExecN(`DELETE FROM device_keys WHERE usr = $1 AND device = $2`, user, device)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -80,11 +81,11 @@ func checkDeviceKeys(raw json.RawMessage, user, device string) ([]byte, error) {
 		return nil, mxerr.New(mxerr.TooLarge, "device_keys are more than %d bytes", maxDeviceKeys)
 	}
 	var k struct {
-		User       string                       `json:"user_id"`
-		Device     string                       `json:"device_id"`
-		Algorithms []string                     `json:"algorithms"`
-		Keys       map[string]string            `json:"keys"`
-		Signatures map[string]map[string]string `json:"signatures"`
+		User       string          `json:"user_id"`
+		Device     string          `json:"device_id"`
+		Algorithms []text          `json:"algorithms"`
+		Keys       map[string]text `json:"keys"`
+		Signatures signatures      `json:"signatures"`
 	}
 	if err := json.Unmarshal(raw, &k); err != nil {
 		return nil, badJSON("device_keys are not of the right form: %v", err)
@@ -100,6 +101,28 @@ func checkDeviceKeys(raw json.RawMessage, user, device string) ([]byte, error) {
 		return nil, err
 	}
 	return publicPart(c, user), nil
+}
+
+// text is a JSON string. encoding/json would take null for "".
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return errors.New("null is no text")
+	}
+	return json.Unmarshal(b, (*string)(t))
+}
+
+// signatures are by user and key id, each a text.
+type signatures map[string]signaturesOf
+
+type signaturesOf map[string]text
+
+func (s *signaturesOf) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return errors.New("null is no signature")
+	}
+	return json.Unmarshal(b, (*map[string]text)(s))
 }
 
 // publicPart is what others see of a key: without what was not signed, and with
@@ -152,9 +175,9 @@ func checkKey(name string, raw json.RawMessage) error {
 		return nil
 	}
 	var k struct {
-		Key        *string                      `json:"key"`
-		Fallback   bool                         `json:"fallback"`
-		Signatures map[string]map[string]string `json:"signatures"`
+		Key        *text      `json:"key"`
+		Fallback   bool       `json:"fallback"`
+		Signatures signatures `json:"signatures"`
 	}
 	if json.Unmarshal(raw, &k) != nil || k.Key == nil || k.Signatures == nil {
 		return badJSON("The key %s is neither a string nor an object with key and signatures", name)
