@@ -50,6 +50,7 @@ var order = strings.Fields(`
 	homeserver/presence
 	homeserver/directory
 	homeserver/steward
+	homeserver/spaces
 	homeserver/push
 	homeserver/e2ee
 	homeserver/relation

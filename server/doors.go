@@ -6,13 +6,17 @@ import (
 	"hearth/api/httpx"
 	"hearth/api/webui"
 	"hearth/api/wellknown"
+	"hearth/homeserver/spaces"
 )
 
 // buildDoors makes the router with every door.
 func (s *Server) buildDoors() {
 	accounts := &clientapi.Accounts{
 		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
-		Unstable: []string{clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3874", "org.matrix.msc3814.v1", "org.matrix.msc3814", "org.matrix.e2e_cross_signing"},
+		Unstable: []string{
+			clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3814.v1", "org.matrix.msc3814", "org.matrix.e2e_cross_signing",
+			"org.matrix.msc3874", "uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable",
+		},
 	}
 	if s.turn != nil {
 		plain, tls := turnHosts(s.cfg)
@@ -27,6 +31,7 @@ func (s *Server) buildDoors() {
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
 	s.router.Add((&clientapi.Rooms{
 		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, Stopping: s.feed.Stopping(),
+		Spaces: &spaces.Engine{DB: s.db, Rooms: s.rooms, Directory: s.directory},
 	}).Routes()...)
 	s.router.Add((&clientapi.Personal{
 		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,

@@ -43,15 +43,12 @@ var later = map[string]string{
 	"oauth_server_metadata.yaml":     "single sign-on",
 	"openid.yaml":                    "single sign-on",
 	"sso_login_redirect.yaml":        "single sign-on",
-	"mutual_rooms.yaml":              "search",
 	"users.yaml":                     "search",
 	"notifications.yaml":             "push to devices that are asleep",
 	"pusher.yaml":                    "push to devices that are asleep",
 	"policy_server.yaml":             "federation",
 	"report_content.yaml":            "moderation",
 	"support.yaml":                   "moderation",
-	"room_summary.yaml":              "spaces",
-	"space_hierarchy.yaml":           "spaces",
 	"third_party_lookup.yaml":        "bridges",
 }
 

@@ -14,6 +14,7 @@ import (
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
+	"hearth/homeserver/spaces"
 	"hearth/homeserver/steward"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
@@ -26,6 +27,7 @@ type Rooms struct {
 	Directory *directory.Directory
 	Hub       *notify.Hub
 	Search    *search.Engine
+	Spaces    *spaces.Engine
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
 	Steward   *steward.Steward // knows which rooms are closed; nil for none
 	// Stopping is closed when the server stops, so that nobody waits any more;
@@ -42,6 +44,7 @@ func (a *Rooms) Routes() []httpx.Route {
 		a.messagePaginationRoutes(), a.roomsRoutes(), a.directoryRoutes(), a.listPublicRoomsRoutes(), a.roomUpgradesRoutes(),
 		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(),
 		a.relationsRoutes(), a.threadsListRoutes(), a.searchRoutes(), a.roomEventByTimestampRoutes(),
+		a.roomSummaryRoutes(), a.spaceHierarchyRoutes(), a.mutualRoomsRoutes(),
 	} {
 		all = append(all, file...)
 	}

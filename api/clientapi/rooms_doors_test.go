@@ -20,6 +20,7 @@ import (
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
+	"hearth/homeserver/spaces"
 	"hearth/matrix/mxerr"
 )
 
@@ -65,6 +66,7 @@ func newTown(t testing.TB, d *db.DB) *town {
 		Engine: e, Hub: hub, Directory: directory.New(directory.Config{DB: d, Rooms: e, Server: "test"}), Personal: personal.New(d, hub),
 		Search: search.New(search.Config{DB: d}),
 	}
+	w.doors.Spaces = &spaces.Engine{DB: d, Rooms: e, Directory: w.doors.Directory}
 	w.router = httpx.NewRouter(httpx.Config{Auth: faces{}, Log: slog.New(slog.DiscardHandler)})
 	w.router.Add(w.doors.Routes()...)
 	return w

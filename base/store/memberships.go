@@ -112,3 +112,22 @@ func SharesRoom(tx *db.Tx, a, b string) (bool, error) {
 		WHERE x.usr = $1 AND x.membership = 3 AND y.usr = $2`, a, b)
 	return n > 0, err
 }
+
+// MutualRooms returns up to limit rooms with numbers above after that two users
+// are both joined to, and how many there are in all.
+func MutualRooms(tx *db.Tx, a, b string, after int64, limit int) (rooms []MutualRoom, total int64, err error) {
+	const both = ` FROM memberships x JOIN memberships y ON y.room = x.room AND y.membership = 3
+		JOIN rooms r ON r.nid = x.room WHERE x.usr = $1 AND x.membership = 3 AND y.usr = $2`
+	if total, err = db.One(tx, db.Value[int64], `SELECT COUNT(*)`+both, a, b); err != nil {
+		return nil, 0, err
+	}
+	rooms, err = db.All(tx, func(m *MutualRoom) []any { return []any{&m.NID, &m.RoomID} },
+		`SELECT r.nid, r.room_id`+both+` AND x.room > $3 ORDER BY x.room LIMIT $4`, a, b, after, limit)
+	return rooms, total, err
+}
+
+// MutualRoom is a room that two users share.
+type MutualRoom struct {
+	NID    int64
+	RoomID string
+}

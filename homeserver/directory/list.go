@@ -108,6 +108,12 @@ func (d *Directory) read(ctx context.Context, old *list) (*list, error) {
 	return next, nil
 }
 
+// Describe is a room as the public list would show it, be it in the list or not.
+func (d *Directory) Describe(ctx context.Context, r *room.Room) (*Entry, error) {
+	cur := r.Current()
+	return d.entry(ctx, store.Listing{Room: r.NID, RoomID: r.ID, State: cur.State, Joined: cur.Joined})
+}
+
 // entry reads what the state of a room says about it.
 func (d *Directory) entry(ctx context.Context, row store.Listing) (*Entry, error) {
 	r, err := d.Rooms.RoomByNID(ctx, row.Room)

@@ -64,7 +64,7 @@ func (e *Engine) vouch(lk locked, v *view, user string, content map[string]any) 
 	if rule != "restricted" && rule != "knock_restricted" || !lk.Version.Restricted {
 		return nil
 	}
-	ok, err := e.inAllowedRoom(v.ctx, rules, user)
+	ok, err := e.InAllowedRoom(v.ctx, rules, user)
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,8 @@ func (e *Engine) vouch(lk locked, v *view, user string, content map[string]any) 
 	return nil
 }
 
-// inAllowedRoom reports whether user is in one of the rooms that a restricted
-// join rule names.
-func (e *Engine) inAllowedRoom(ctx context.Context, rules *Event, user string) (bool, error) {
+// Allowed lists the rooms whose members a restricted join rule lets in.
+func Allowed(rules *Event) []string {
 	var c struct {
 		Allow []struct {
 			Type string `json:"type"`
@@ -92,13 +91,22 @@ func (e *Engine) inAllowedRoom(ctx context.Context, rules *Event, user string) (
 		} `json:"allow"`
 	}
 	if err := json.Unmarshal(rules.Content, &c); err != nil {
-		return false, nil // a list of the wrong shape allows nobody
+		return nil // a list of the wrong shape allows nobody
 	}
+	var out []string
 	for _, a := range c.Allow {
-		if a.Type != "m.room_membership" {
-			continue
+		if a.Type == "m.room_membership" {
+			out = append(out, a.Room)
 		}
-		m, err := e.Membership(ctx, a.Room, user)
+	}
+	return out
+}
+
+// InAllowedRoom reports whether user is in one of the rooms that a restricted
+// join rule names.
+func (e *Engine) InAllowedRoom(ctx context.Context, rules *Event, user string) (bool, error) {
+	for _, id := range Allowed(rules) {
+		m, err := e.Membership(ctx, id, user)
 		if err != nil {
 			return false, err
 		}
