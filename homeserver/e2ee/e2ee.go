@@ -32,6 +32,7 @@ type Engine struct {
 	changes *changes
 	counts  *counts
 	inboxes *inboxes
+	acks    acks
 	sends   atomic.Int64 // requests to send messages
 
 	replacements replacements

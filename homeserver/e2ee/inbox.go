@@ -148,7 +148,7 @@ func (e *Engine) Fetch(ctx context.Context, user, device string, after, upto int
 		return nil, 0, err
 	}
 	if first <= after {
-		if err := e.acknowledge(ctx, key, after); err != nil {
+		if err := e.acks.add(ctx, e, key, after); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -171,14 +171,6 @@ func (e *Engine) Fetch(ctx context.Context, user, device string, after, upto int
 		return err
 	})
 	return messages, done, err
-}
-
-// acknowledge removes what a device has.
-func (e *Engine) acknowledge(ctx context.Context, key deviceKey, upto int64) error {
-	return e.DB.Write(ctx, func(tx *db.Tx) error {
-		tx.AfterCommit(func() { e.inboxes.deleted(key, upto) })
-		return store.DeleteDeviceMessages(tx, key.user, key.device, upto)
-	})
 }
 
 // dropInbox removes all messages of a device, together with the device.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,6 +210,38 @@ func TestMessageWakesItsDevice(t *testing.T) {
 			h.Error("the tablet woke up")
 		default:
 		}
+	})
+}
+
+// TestManyDevicesComeBackAtOnce: what each has goes, and only that.
+func TestManyDevicesComeBackAtOnce(t *testing.T) {
+	each(t, func(h *house) {
+		const devices = 64
+		for n := range devices {
+			h.device(alice, fmt.Sprint("D", n))
+		}
+		h.send("a", alice, "*", 1)
+		at := h.Hub.Pos()
+		h.send("b", alice, "*", 2)
+		var all sync.WaitGroup
+		for n := range devices {
+			all.Go(func() {
+				if got, _ := h.fetch(alice, fmt.Sprint("D", n), at); got != "2" {
+					h.Errorf("device %d gets %q", n, got)
+				}
+			})
+		}
+		all.Wait()
+		if got, _ := h.fetch(alice, "PHONE", 0); got != "1 2" {
+			h.Errorf("the phone, which was away, gets %q", got)
+		}
+		h.must(h.DB.Read(h.Context(), func(tx *db.Tx) error {
+			n, err := db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM inbox`)
+			if n != devices+2 {
+				h.Errorf("%d messages are kept, want %d", n, devices+2)
+			}
+			return err
+		}))
 	})
 }
 
