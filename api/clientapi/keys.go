@@ -39,6 +39,7 @@ func (a *Encryption) keysRoutes() []httpx.Route {
 		Pattern: "GET /keys/changes",
 		Also:    []string{"GET /_matrix/client/unstable/keys/changes"},
 		Auth:    httpx.Guest,
+		Limit:   "keys_read",
 		Handler: httpx.JSON(a.getKeysChanges),
 		Spec:    "getKeysChanges",
 	}}

@@ -213,3 +213,20 @@ func KeyChangesSince(tx *db.Tx, viewer string, after int64) ([]KeyChange, error)
 func JoinedRooms(tx *db.Tx, user string) ([]int64, error) {
 	return db.All(tx, db.Value[int64], `SELECT room FROM memberships WHERE usr = $1 AND membership = $2 ORDER BY room`, user, Join)
 }
+
+// JoinedRoomsOf returns the rooms that some users are joined to, in order.
+func JoinedRoomsOf(tx *db.Tx, users []string) (map[string][]int64, error) {
+	rooms := map[string][]int64{}
+	err := db.In(users, 2, func(in string, args []any) error {
+		columns := func(m *Member) []any { return []any{&m.User, &m.Room} }
+		query := `SELECT usr, room FROM memberships WHERE membership = $1 AND usr IN (` + in + `) ORDER BY usr, room`
+		for m, err := range db.Rows(tx, columns, query, append([]any{Join}, args...)...) {
+			if err != nil {
+				return err
+			}
+			rooms[m.User] = append(rooms[m.User], m.Room)
+		}
+		return nil
+	})
+	return rooms, err
+}

@@ -42,16 +42,16 @@ func (f *Feed) deviceLists(ctx context.Context, u *user, after int64, met, parte
 	if err != nil {
 		return d, err
 	}
-	for _, other := range users {
-		shares := other == u.id
-		if !shares && !changed[other] {
-			if shares, err = f.Rooms.Share(ctx, u.id, other); err != nil {
-				return d, err
-			}
-		}
-		if shares {
-			changed[other] = true
-		}
+	if slices.Contains(users, u.id) {
+		changed[u.id] = true
+	}
+	users = slices.DeleteFunc(users, func(other string) bool { return changed[other] })
+	near, err := f.Rooms.Sharing(ctx, u.id, users)
+	for _, other := range near {
+		changed[other] = true
+	}
+	if err != nil {
+		return d, err
 	}
 	return DeviceLists{Changed: sorted(changed), Left: sorted(parted)}, nil
 }
@@ -81,7 +81,7 @@ func (f *Feed) meetings(ctx context.Context, u *user, after int64) (met, parted 
 	}
 	rooms := u.roomsWhere(func(r *userRoom) bool {
 		if r.Membership == store.Join {
-			return f.comings.in(r.Room) > after
+			return r.head.LastPos() > after && f.comings.in(r.Room) > after
 		}
 		return r.Event > after && (r.Membership == store.Leave || r.Membership == store.Ban)
 	})
@@ -93,16 +93,11 @@ func (f *Feed) meetings(ctx context.Context, u *user, after int64) (met, parted 
 	}
 	delete(met, u.id)
 	delete(parted, u.id)
-	for other := range parted {
-		shares, err := f.Rooms.Share(ctx, u.id, other)
-		if err != nil {
-			return nil, nil, err
-		}
-		if shares {
-			delete(parted, other)
-		}
+	still, err := f.Rooms.Sharing(ctx, u.id, slices.Collect(maps.Keys(parted)))
+	for _, other := range still {
+		delete(parted, other)
 	}
-	return met, parted, nil
+	return met, parted, err
 }
 
 func (f *Feed) meetingsIn(ctx context.Context, u *user, ur *userRoom, after int64, met, parted map[string]bool) error {

@@ -2,9 +2,10 @@ package room
 
 import (
 	"context"
-	"slices"
+	"maps"
 	"sync"
 
+	"hearth/base/db"
 	"hearth/base/store"
 )
 
@@ -33,45 +34,78 @@ func (l *roomLists) observe(_ *Room, ev *Event) {
 // JoinedRooms lists the rooms that a user is joined to, in order. It is shared
 // and must not be changed.
 func (e *Engine) JoinedRooms(ctx context.Context, user string) ([]int64, error) {
+	lists, err := e.joinedRooms(ctx, []string{user})
+	return lists[user], err
+}
+
+// joinedRooms lists the rooms of many.
+func (e *Engine) joinedRooms(ctx context.Context, users []string) (map[string][]int64, error) {
+	out := make(map[string][]int64, len(users))
+	var missing []string
 	l := &e.lists
 	l.mu.RLock()
-	list, ok := l.of[user]
 	before := l.changes
-	l.mu.RUnlock()
-	if ok {
-		return list, nil
+	for _, user := range users {
+		if list, ok := l.of[user]; ok {
+			out[user] = list
+		} else {
+			missing = append(missing, user)
+		}
 	}
-	members, err := e.RoomsOf(ctx, user)
+	l.mu.RUnlock()
+	if len(missing) == 0 {
+		return out, nil
+	}
+	var found map[string][]int64
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		found, err = store.JoinedRoomsOf(tx, missing)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range members {
-		if m.Membership == store.Join {
-			list = append(list, m.Room)
-		}
-	}
-	slices.Sort(list)
+	maps.Copy(out, found)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.changes != before {
-		return list, nil // it may be old already
+		return out, nil // it may be old already
 	}
-	if l.of == nil || len(l.of) >= maxRoomLists {
-		l.of = map[string][]int64{}
+	for _, user := range missing {
+		if l.of == nil || len(l.of) >= maxRoomLists {
+			l.of = map[string][]int64{}
+		}
+		l.of[user] = found[user]
 	}
-	l.of[user] = list
-	return list, nil
+	return out, nil
 }
 
 // Share reports whether two users are joined to the same room. It is quick for
 // those who are there.
 func (e *Engine) Share(ctx context.Context, one, other string) (bool, error) {
-	a, err := e.JoinedRooms(ctx, one)
-	if err != nil || len(a) == 0 {
-		return false, err
+	with, err := e.Sharing(ctx, one, []string{other})
+	return len(with) > 0, err
+}
+
+// Sharing returns those of others who are joined to a room that user is joined to.
+func (e *Engine) Sharing(ctx context.Context, user string, others []string) ([]string, error) {
+	if len(others) == 0 {
+		return nil, nil
 	}
-	b, err := e.JoinedRooms(ctx, other)
-	return meet(a, b), err
+	own, err := e.JoinedRooms(ctx, user)
+	if err != nil || len(own) == 0 {
+		return nil, err
+	}
+	lists, err := e.joinedRooms(ctx, others)
+	if err != nil {
+		return nil, err
+	}
+	var with []string
+	for _, other := range others {
+		if meet(own, lists[other]) {
+			with = append(with, other)
+		}
+	}
+	return with, nil
 }
 
 // meet reports whether two ordered lists have a number in common.
