@@ -1,10 +1,12 @@
 package feed_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"hearth/base/db"
 	"hearth/homeserver/e2ee"
@@ -161,5 +163,37 @@ func TestDeviceListsFollowDevices(t *testing.T) {
 		a.hears("+" + bob)
 		w.ok(w.feed.DB.Write(t.Context(), func(tx *db.Tx) error { return w.feed.Keys.DeviceRemoved(tx, bob, "OTHER") }))
 		a.hears("") // it had no keys
+	})
+}
+
+// TestNewKeysWakeThoseWhoWait: who waits for news hears of new keys at once.
+func TestNewKeysWakeThoseWhoWait(t *testing.T) {
+	eachTown(t, func(t *testing.T, w *town) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		w.room("Kitchen", bob)
+		a := w.watch(alice)
+		for range 10 { // some of them before the client waits
+			heard := make(chan error, 2)
+			go func() {
+				raw, err := w.feed.Sync(ctx, feed.SyncRequest{User: alice, Device: "PHONE", Since: a.since, Filter: new(personal.Filter), Timeout: time.Minute})
+				if err == nil && !strings.Contains(string(raw), `"changed":["`+bob) {
+					err = fmt.Errorf("/sync answered %s", raw)
+				}
+				heard <- err
+			}()
+			go func() {
+				got, err := a.phone.try(ctx, 60_000)
+				if err == nil && !strings.Contains(string(got.Extensions.E2EE["device_lists"]), bob) {
+					err = fmt.Errorf("sliding sync answered %s", got.raw)
+				}
+				heard <- err
+			}()
+			w.newKeys(bob)
+			for range 2 {
+				w.ok(<-heard)
+			}
+			a.hears("+" + bob)
+		}
 	})
 }
