@@ -30,6 +30,7 @@ var order = strings.Fields(`
 
 	base/limit
 	base/netguard
+	base/blob
 	base/config
 	base/logx
 	base/lockdir
@@ -51,6 +52,7 @@ var order = strings.Fields(`
 	homeserver/directory
 	homeserver/steward
 	homeserver/spaces
+	homeserver/media
 	homeserver/push
 	homeserver/e2ee
 	homeserver/relation
@@ -92,6 +94,7 @@ var mayImport = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/spectest"},
 	"go.yaml.in/yaml/v3":                       {"dev"},
 	"golang.org/x/crypto":                      {"*"},
+	"golang.org/x/image":                       {"homeserver/media"},
 	"golang.org/x/net":                         {"*"},
 	"golang.org/x/sync":                        {"*"},
 	"golang.org/x/sys":                         {"*"},

@@ -6,6 +6,8 @@ import (
 	"hearth/api/httpx"
 	"hearth/api/webui"
 	"hearth/api/wellknown"
+	"hearth/base/netguard"
+	"hearth/homeserver/media"
 	"hearth/homeserver/spaces"
 )
 
@@ -38,10 +40,23 @@ func (s *Server) buildDoors() {
 	}).Routes()...)
 	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
+	s.router.Add(s.mediaDoors().Routes()...)
 	s.router.Add((&adminapi.API{
 		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Version: Version(),
 	}).Routes()...)
 	s.router.Add((&wellknown.API{Proxies: s.cfg.Listen.TrustedProxies}).Routes()...)
+}
+
+func (s *Server) mediaDoors() *clientapi.Media {
+	doors := &clientapi.Media{Engine: s.media, MaxUpload: s.cfg.Media.MaxUpload, Open: s.cfg.Media.Unauthenticated}
+	if s.cfg.Media.URLPreviews {
+		var allowed netguard.Ranges
+		for _, r := range s.cfg.Media.PreviewAllowed {
+			allowed = append(allowed, netguard.Range{From: r.First, To: r.Last})
+		}
+		doors.Previews = media.NewPreviews(s.media, allowed, s.log)
+	}
+	return doors
 }
 
 // info is what the front page tells of the server.

@@ -37,8 +37,6 @@ var later = map[string]string{
 	"admin.yaml":                     "user administration of the specification; operators have the admin API",
 	"appservice_ping.yaml":           "application services",
 	"appservice_room_directory.yaml": "application services",
-	"authed-content-repo.yaml":       "media",
-	"content-repo.yaml":              "media",
 	"login_token.yaml":               "single sign-on",
 	"oauth_server_metadata.yaml":     "single sign-on",
 	"openid.yaml":                    "single sign-on",

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"hearth/api/httpx"
+	"hearth/base/blob"
 	"hearth/base/config"
 	"hearth/base/db"
 	"hearth/base/limit"
@@ -26,6 +27,7 @@ import (
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
 	"hearth/homeserver/feed"
+	"hearth/homeserver/media"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
@@ -56,6 +58,7 @@ type Server struct {
 	search    *search.Engine
 	steward   *steward.Steward
 	keys      *e2ee.Engine
+	media     *media.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
 	limits    *limit.Limits // nil if they are switched off
@@ -101,6 +104,11 @@ func (s *Server) build(ctx context.Context) error {
 	s.db.OnCommit(s.hub.Advance)
 
 	s.buildEngines(keyID, key)
+	blobs, err := blob.Open(filepath.Join(s.cfg.Storage.Dir, "media"))
+	if err != nil {
+		return err
+	}
+	s.media = media.New(media.Config{DB: s.db, Blobs: blobs, Server: mxid.ServerName(s.cfg.ServerName), UserQuota: s.cfg.Media.UserQuota, Log: s.log})
 	if err := s.buildTURN(key); err != nil {
 		return err
 	}

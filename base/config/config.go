@@ -178,6 +178,22 @@ type Media struct {
 	// K, M, G and KiB, MiB, GiB are powers of 1024). The reverse proxy's own
 	// limit must not be smaller.
 	MaxUpload int64 `toml:"max_upload" is:"size"` // bytes
+
+	// What the files of one user may come to, "0" for any amount.
+	UserQuota int64 `toml:"user_quota" is:"size"` // bytes
+
+	// Whether files can be had without an access token, by those who know their
+	// address. Clients from before 2024 need that.
+	Unauthenticated bool `toml:"unauthenticated" is:"switch"`
+
+	// Whether the server looks at web pages that people talk about, so that
+	// clients can show what is there.
+	URLPreviews bool `toml:"url_previews" is:"switch"`
+
+	// Private addresses and networks that may be looked at all the same, for
+	// example ["192.168.1.20"]. Everybody with an account can then read pages
+	// there.
+	PreviewAllowed []AddrRange `toml:"preview_allowed" is:"peers"`
 }
 
 // Log is what Hearth writes to standard error.
@@ -205,7 +221,7 @@ func Default() *Config {
 		},
 		Presence: Presence{Enabled: true},
 		Limits:   Limits{Enabled: true},
-		Media:    Media{MaxUpload: 100_000_000},
+		Media:    Media{MaxUpload: 100_000_000, Unauthenticated: true, URLPreviews: true},
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

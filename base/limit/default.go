@@ -38,6 +38,9 @@ func Default() map[string]Rate {
 
 		// Keys and messages between devices. A client that sends to a large room
 		// claims a key of everybody there.
+		"upload":  {Every: 200 * time.Millisecond, Burst: 100},
+		"preview": {Every: 500 * time.Millisecond, Burst: 60},
+
 		"keys":      {Every: 50 * time.Millisecond, Burst: 300},
 		"keys_read": {Every: 20 * time.Millisecond, Burst: 500},
 		"to_device": {Every: 20 * time.Millisecond, Burst: 500},

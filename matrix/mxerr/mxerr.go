@@ -74,6 +74,8 @@ const (
 	InvalidSignature        Code = "M_INVALID_SIGNATURE"
 	WrongRoomKeysVersion    Code = "M_WRONG_ROOM_KEYS_VERSION"
 	InviteBlocked           Code = "M_INVITE_BLOCKED"
+	NotYetUploaded          Code = "M_NOT_YET_UPLOADED"
+	CannotOverwriteMedia    Code = "M_CANNOT_OVERWRITE_MEDIA"
 )
 
 var status = map[Code]int{

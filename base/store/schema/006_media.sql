@@ -1,1 +1,34 @@
--- Files that users uploaded or looked at.
+-- Files that users uploaded. hash names the bytes in the blob store, which many
+-- files may share; it is empty for an id that waits for its upload.
+CREATE TABLE media (
+	origin TEXT NOT NULL,
+	id TEXT NOT NULL,
+	usr TEXT NOT NULL,
+	created BIGINT NOT NULL, -- ms
+	expires BIGINT NOT NULL, -- ms, of an id that waits; 0 for files
+	type TEXT NOT NULL,
+	name TEXT NOT NULL,
+	size BIGINT NOT NULL,
+	hash TEXT NOT NULL,
+	used BIGINT NOT NULL, -- ms, up to a day late
+	quarantined_by TEXT NOT NULL,
+	protected BOOLEAN NOT NULL, -- from quarantine
+	PRIMARY KEY (origin, id)
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+CREATE INDEX media_usr ON media (usr, created);
+CREATE INDEX media_hash ON media (hash);
+
+-- Small pictures of files, by the bytes that they were made from.
+CREATE TABLE thumbnails (
+	source TEXT NOT NULL,
+	width BIGINT NOT NULL,
+	height BIGINT NOT NULL,
+	method TEXT NOT NULL,
+	type TEXT NOT NULL,
+	size BIGINT NOT NULL,
+	hash TEXT NOT NULL,
+	PRIMARY KEY (source, width, height, method)
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+CREATE INDEX thumbnails_hash ON thumbnails (hash);

@@ -1,0 +1,288 @@
+// Package media keeps the files that users upload, makes small pictures of them,
+// and looks at web pages that people talk about. It does not know what clients
+// do with them, nor HTTP towards clients.
+package media
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"hearth/base/blob"
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// Config is what an Engine needs from the rest of the server.
+type Config struct {
+	DB     *db.DB
+	Blobs  *blob.Dir
+	Server mxid.ServerName
+	// UserQuota bounds the bytes that a user may keep here, 0 for no bound.
+	UserQuota int64
+	Log       *slog.Logger
+}
+
+const (
+	// waitsFor is how long an id that was made ahead waits for its upload.
+	waitsFor = 24 * time.Hour
+	// maxPending bounds the ids of a user that wait.
+	maxPending = 100
+	// maxWait bounds how long a reader waits for an upload.
+	maxWait = time.Minute
+	// usedEvery is how exactly it is known when a file was last looked at.
+	usedEvery = 24 * time.Hour
+	// maxName bounds the name of a file, in bytes.
+	maxName = 255
+)
+
+// Engine keeps files.
+type Engine struct {
+	Config
+
+	// keeping orders what adds and what removes bytes, which several files may
+	// share.
+	keeping sync.Mutex
+	// drawing is held by who makes a thumbnail: a picture may take much memory.
+	drawing chan struct{}
+
+	mu      sync.Mutex
+	waiting map[string][]chan struct{} // by id, closed when the upload is there
+}
+
+// New returns an Engine. Nothing runs in the background.
+func New(c Config) *Engine {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{Config: c, drawing: make(chan struct{}, 1), waiting: map[string][]chan struct{}{}}
+}
+
+// File is a file that somebody looks at. The reader closes Content.
+type File struct {
+	Type, Name string
+	Size       int64
+	Created    time.Time
+	Hash       string
+	Content    *os.File
+}
+
+// Upload is a file as it comes in.
+type Upload struct {
+	User, Type, Name string
+	Content          io.Reader
+}
+
+// Add stores a file and returns its id. Errors: those of Content, M_TOO_LARGE for
+// a name of too many bytes, M_LIMIT_EXCEEDED for a user with too many bytes.
+func (e *Engine) Add(ctx context.Context, u Upload) (id string, err error) {
+	id = mxid.RandomString(24)
+	m := store.Media{Origin: string(e.Server), ID: id, User: u.User, Created: time.Now().UnixMilli()}
+	return id, e.add(ctx, u, m)
+}
+
+// add stores the bytes and then the row: a row never lacks its bytes.
+func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
+	if len(u.Name) > maxName || len(u.Type) > maxName {
+		return mxerr.New(mxerr.TooLarge, "The name or the type of the file is longer than %d bytes", maxName)
+	}
+	if err := e.hasRoom(ctx, u.User, 0); err != nil {
+		return err
+	}
+	draft, err := e.Blobs.Write(ctx, u.Content)
+	if err != nil {
+		return err
+	}
+	defer draft.Discard()
+	if err := e.hasRoom(ctx, u.User, draft.Size); err != nil {
+		return err
+	}
+	m.Type, m.Name, m.Size, m.Hash, m.Expires, m.Used = u.Type, u.Name, draft.Size, draft.Name, 0, time.Now().UnixMilli()
+	e.keeping.Lock()
+	defer e.keeping.Unlock()
+	if err := draft.Keep(); err != nil {
+		return err
+	}
+	return e.DB.Write(ctx, func(tx *db.Tx) error {
+		old, err := store.MediaByID(tx, m.Origin, m.ID)
+		if err == nil && old.Hash != "" {
+			return errOverwrite()
+		}
+		if err != nil && !errors.Is(err, db.ErrNoRow) {
+			return err
+		}
+		// What an operator has locked away does not come back by another name.
+		bad, err := store.QuarantinedHash(tx, m.Hash)
+		if err != nil {
+			return err
+		}
+		if bad {
+			m.QuarantinedBy = "the same bytes were quarantined before"
+		}
+		tx.AfterCommit(func() { e.arrived(m.ID) })
+		return store.SetMedia(tx, m)
+	})
+}
+
+func errOverwrite() error {
+	return mxerr.New(mxerr.CannotOverwriteMedia, "There is a file by this id already").WithStatus(409)
+}
+
+// hasRoom checks that a user may keep so many more bytes.
+func (e *Engine) hasRoom(ctx context.Context, user string, size int64) error {
+	if e.UserQuota == 0 {
+		return nil
+	}
+	var sum store.MediaSums
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		sum, err = store.SumMediaOf(tx, user)
+		return err
+	})
+	if err == nil && sum.Size+size > e.UserQuota {
+		err = mxerr.New(mxerr.LimitExceeded, "Your files may have %d bytes in all, and have %d", e.UserQuota, sum.Size).WithStatus(403)
+	}
+	return err
+}
+
+// Create makes an id that waits for its upload
+// (client-server-api/#post_matrixmediav1create). M_LIMIT_EXCEEDED if too many of
+// the user's wait.
+func (e *Engine) Create(ctx context.Context, user string) (id string, expires time.Time, err error) {
+	now := time.Now()
+	expires = now.Add(waitsFor)
+	id = mxid.RandomString(24)
+	err = e.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := store.DeleteExpiredMedia(tx, now.UnixMilli()); err != nil {
+			return err
+		}
+		n, err := store.CountPendingMedia(tx, user, now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if n >= maxPending {
+			return mxerr.New(mxerr.LimitExceeded, "%d of your uploads have not come yet: finish those first", n)
+		}
+		return store.SetMedia(tx, store.Media{Origin: string(e.Server), ID: id, User: user, Created: now.UnixMilli(), Expires: expires.UnixMilli()})
+	})
+	return id, expires, err
+}
+
+// AddTo stores the file of an id that the user has made before. Errors are those
+// of Add and M_CANNOT_OVERWRITE_MEDIA, M_FORBIDDEN for other people's ids,
+// M_NOT_FOUND for ids that are not there or too old.
+func (e *Engine) AddTo(ctx context.Context, origin, id string, u Upload) error {
+	m, err := e.row(ctx, origin, id)
+	switch {
+	case err != nil:
+		return err
+	case m.User != u.User:
+		return mxerr.New(mxerr.Forbidden, "Somebody else made this id")
+	case m.Hash != "":
+		return errOverwrite()
+	}
+	return e.add(ctx, u, m)
+}
+
+// row returns a file, or an id that waits and is not too old.
+func (e *Engine) row(ctx context.Context, origin, id string) (m store.Media, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		m, err = store.MediaByID(tx, origin, id)
+		return err
+	})
+	if errors.Is(err, db.ErrNoRow) || errors.Is(err, db.ErrText) || err == nil && m.Hash == "" && m.Expires <= time.Now().UnixMilli() {
+		return m, errNotFound()
+	}
+	return m, err
+}
+
+func errNotFound() error { return mxerr.New(mxerr.NotFound, "There is no such file") }
+
+// Open returns a file. It waits for one that is to be uploaded, at most so long.
+// Errors: M_NOT_FOUND, also for what was quarantined, M_NOT_YET_UPLOADED.
+func (e *Engine) Open(ctx context.Context, origin, id string, wait time.Duration) (*File, error) {
+	m, err := e.find(ctx, origin, id, wait)
+	if err != nil {
+		return nil, err
+	}
+	return e.open(m)
+}
+
+func (e *Engine) open(m store.Media) (*File, error) {
+	f, err := e.Blobs.Open(m.Hash)
+	return &File{Type: m.Type, Name: m.Name, Size: m.Size, Created: time.UnixMilli(m.Created), Hash: m.Hash, Content: f}, err
+}
+
+// find returns the row of a file that may be shown.
+func (e *Engine) find(ctx context.Context, origin, id string, wait time.Duration) (store.Media, error) {
+	there := e.await(id)
+	defer e.leave(id, there)
+	m, err := e.row(ctx, origin, id)
+	if err == nil && m.Hash == "" {
+		timeout := time.NewTimer(min(wait, maxWait))
+		defer timeout.Stop()
+		select {
+		case <-there:
+			m, err = e.row(ctx, origin, id)
+		case <-timeout.C:
+			err = mxerr.New(mxerr.NotYetUploaded, "The file has not been uploaded yet").WithStatus(504)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		return m, err
+	}
+	if m.QuarantinedBy != "" {
+		return m, errNotFound()
+	}
+	return m, e.looked(ctx, m)
+}
+
+// looked notes that a file is in use.
+func (e *Engine) looked(ctx context.Context, m store.Media) error {
+	now := time.Now()
+	if now.Sub(time.UnixMilli(m.Used)) < usedEvery {
+		return nil
+	}
+	return e.DB.Write(ctx, func(tx *db.Tx) error { return store.MediaUsed(tx, m.Origin, m.ID, now.UnixMilli()) })
+}
+
+// await returns a channel that is closed when the upload of an id is there.
+func (e *Engine) await(id string) chan struct{} {
+	ch := make(chan struct{})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.waiting[id] = append(e.waiting[id], ch)
+	return ch
+}
+
+func (e *Engine) leave(id string, ch chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.waiting[id]
+	for i := range list {
+		if list[i] == ch {
+			e.waiting[id] = append(list[:i:i], list[i+1:]...)
+			break
+		}
+	}
+	if len(e.waiting[id]) == 0 {
+		delete(e.waiting, id)
+	}
+}
+
+// arrived wakes those who wait for an upload.
+func (e *Engine) arrived(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ch := range e.waiting[id] {
+		close(ch)
+	}
+	delete(e.waiting, id)
+}

@@ -1,0 +1,273 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"image"
+	"image/color"
+	_ "image/gif" // the kinds of pictures that thumbnails are made of
+	"image/jpeg"
+	"image/png"
+	"io"
+	"time"
+
+	_ "golang.org/x/image/webp"
+
+	"hearth/base/db"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+
+	"golang.org/x/image/draw"
+)
+
+const (
+	// maxPicture bounds the bytes that a picture takes in memory, of which there is
+	// one at a time.
+	maxPicture = 160 << 20
+	// maxSource bounds the bytes of a file of which thumbnails are made.
+	maxSource = 64 << 20
+	// jpegQuality is enough for something small.
+	jpegQuality = 82
+)
+
+// size is a size in which thumbnails are made, so that clients that ask for any
+// size do not fill the disk (client-server-api/#thumbnails).
+type size struct {
+	width, height int
+	method        string
+}
+
+// Methods of making something small.
+const (
+	Crop  = "crop"
+	Scale = "scale"
+)
+
+var sizes = []size{{32, 32, Crop}, {96, 96, Crop}, {320, 240, Scale}, {640, 480, Scale}, {800, 600, Scale}}
+
+// sizeFor is the smallest size that is at least as large as asked for, by the
+// method asked for, or the largest.
+func sizeFor(width, height int, method string) size {
+	var best size
+	for _, s := range sizes {
+		if s.method != method {
+			continue
+		}
+		best = s
+		if s.width >= width && s.height >= height {
+			return s
+		}
+	}
+	if method == Crop && (width > best.width || height > best.height) {
+		return sizeFor(width, height, Scale) // nothing is cut off a large one
+	}
+	return best
+}
+
+// Thumbnail returns a small picture of a file, at least as large as asked for if
+// the file is; a small file is returned as it is. Errors are those of Open,
+// M_UNKNOWN with status 400 for what is no picture, and M_TOO_LARGE.
+func (e *Engine) Thumbnail(ctx context.Context, origin, id string, width, height int, method string, wait time.Duration) (*File, error) {
+	m, err := e.find(ctx, origin, id, wait)
+	if err != nil {
+		return nil, err
+	}
+	want := sizeFor(width, height, method)
+	var have []store.Thumbnail
+	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		have, err = store.ThumbnailsOf(tx, m.Hash)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range have {
+		if t.Width == int64(want.width) && t.Height == int64(want.height) && t.Method == want.method {
+			return e.openThumbnail(m, t)
+		}
+	}
+	t, err := e.draw(ctx, m, want)
+	if err != nil {
+		return nil, err
+	}
+	return e.openThumbnail(m, t)
+}
+
+// openThumbnail opens a thumbnail; one without bytes of its own is the file.
+func (e *Engine) openThumbnail(m store.Media, t store.Thumbnail) (*File, error) {
+	if t.Hash == m.Hash {
+		return e.open(m)
+	}
+	m.Type, m.Size, m.Hash, m.Name = t.Type, t.Size, t.Hash, "thumbnail"
+	return e.open(m)
+}
+
+// draw makes a thumbnail and stores it.
+func (e *Engine) draw(ctx context.Context, m store.Media, want size) (t store.Thumbnail, err error) {
+	t = store.Thumbnail{Source: m.Hash, Width: int64(want.width), Height: int64(want.height), Method: want.method, Type: m.Type, Size: m.Size, Hash: m.Hash}
+	if m.Size > maxSource {
+		return t, errTooLarge()
+	}
+	select {
+	case e.drawing <- struct{}{}:
+		defer func() { <-e.drawing }()
+	case <-ctx.Done():
+		return t, ctx.Err()
+	}
+	f, err := e.Blobs.Open(m.Hash)
+	if err != nil {
+		return t, err
+	}
+	defer f.Close()
+	small, typ, err := shrink(f, want)
+	if err != nil {
+		return t, err
+	}
+	e.keeping.Lock()
+	defer e.keeping.Unlock()
+	if small != nil {
+		draft, err := e.Blobs.Write(ctx, bytes.NewReader(small))
+		if err != nil {
+			return t, err
+		}
+		if err := draft.Keep(); err != nil {
+			return t, err
+		}
+		t.Type, t.Size, t.Hash = typ, draft.Size, draft.Name
+	}
+	return t, e.DB.Write(ctx, func(tx *db.Tx) error { return store.SetThumbnail(tx, t) })
+}
+
+func errTooLarge() error {
+	return mxerr.New(mxerr.TooLarge, "The picture is too large to make a small one of it")
+}
+
+func errNoPicture() error {
+	return mxerr.New(mxerr.Unknown, "There are no thumbnails of this kind of file").WithStatus(400)
+}
+
+// shrink makes a picture small. It returns nil for one that is small enough.
+func shrink(f io.ReadSeeker, want size) (out []byte, typ string, err error) {
+	cfg, format, err := image.DecodeConfig(f)
+	if err != nil {
+		return nil, "", errNoPicture()
+	}
+	if int64(cfg.Width)*int64(cfg.Height) > maxPicture/bytesPerPixel(cfg.ColorModel) {
+		return nil, "", errTooLarge()
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, "", err
+	}
+	turn := 1
+	if format == "jpeg" {
+		turn = orientation(f)
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, "", err
+		}
+	}
+	if cfg.Width <= want.width && cfg.Height <= want.height && turn == 1 {
+		return nil, "", nil
+	}
+	src, _, err := image.Decode(f)
+	if err != nil {
+		return nil, "", errNoPicture()
+	}
+	if turn >= 5 { // it lies on its side, and so must the frame
+		want.width, want.height = want.height, want.width
+	}
+	dst := turned(fit(src, want), turn)
+	var b bytes.Buffer
+	if typ = "image/jpeg"; dst.Opaque() && format != "png" && format != "gif" {
+		err = jpeg.Encode(&b, dst, &jpeg.Options{Quality: jpegQuality})
+	} else {
+		typ = "image/png"
+		err = png.Encode(&b, dst)
+	}
+	return b.Bytes(), typ, err
+}
+
+// bytesPerPixel is what a pixel takes when it is decoded.
+func bytesPerPixel(m color.Model) int64 {
+	if _, ok := m.(color.Palette); ok {
+		return 1
+	}
+	switch m {
+	case color.GrayModel:
+		return 1
+	case color.YCbCrModel:
+		return 3
+	case color.RGBA64Model, color.NRGBA64Model:
+		return 8
+	}
+	return 4
+}
+
+// fit draws a picture in a frame: cut to fill it, or scaled to be in it.
+func fit(src image.Image, want size) *image.RGBA {
+	from := src.Bounds()
+	w, h := from.Dx(), from.Dy()
+	if want.method == Crop {
+		// The part of the middle that has the frame's shape.
+		cw, ch := w, w*want.height/want.width
+		if ch > h {
+			cw, ch = h*want.width/want.height, h
+		}
+		cw, ch = max(cw, 1), max(ch, 1)
+		x, y := from.Min.X+(w-cw)/2, from.Min.Y+(h-ch)/2
+		from = image.Rect(x, y, x+cw, y+ch)
+		w, h = min(want.width, cw), min(want.height, ch)
+	} else {
+		tw, th := want.width, h*want.width/w
+		if th > want.height {
+			tw, th = w*want.height/h, want.height
+		}
+		if tw < w || th < h { // never larger than it is
+			w, h = max(tw, 1), max(th, 1)
+		}
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, w, h))
+	draw.ApproxBiLinear.Scale(dst, dst.Bounds(), src, from, draw.Src, nil)
+	return dst
+}
+
+// turned is a picture as its camera was held (EXIF 2.3, 4.6.4, "Orientation").
+func turned(src *image.RGBA, orientation int) *image.RGBA {
+	if orientation <= 1 || orientation > 8 {
+		return src
+	}
+	w, h := src.Bounds().Dx(), src.Bounds().Dy()
+	dw, dh := w, h
+	if orientation >= 5 {
+		dw, dh = h, w
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, dw, dh))
+	for y := range h {
+		for x := range w {
+			var dx, dy int
+			switch orientation {
+			case 2:
+				dx, dy = w-1-x, y
+			case 3:
+				dx, dy = w-1-x, h-1-y
+			case 4:
+				dx, dy = x, h-1-y
+			case 5:
+				dx, dy = y, x
+			case 6:
+				dx, dy = h-1-y, x
+			case 7:
+				dx, dy = h-1-y, w-1-x
+			case 8:
+				dx, dy = y, w-1-x
+			}
+			dst.SetRGBA(dx, dy, src.RGBAAt(x, y))
+		}
+	}
+	return dst
+}
+
+// dimensions are those of a picture.
+func dimensions(f io.Reader) (width, height int, ok bool) {
+	cfg, _, err := image.DecodeConfig(f)
+	return cfg.Width, cfg.Height, err == nil
+}
