@@ -94,6 +94,21 @@ func parseSize(v any, _ fieldTag) (any, error) {
 	return nil, fmt.Errorf("%q is not a size; %s", s, hint)
 }
 
+// parseQuota reads a size, or 0 for none.
+func parseQuota(v any, t fieldTag) (any, error) {
+	if v == int64(0) {
+		return int64(0), nil
+	}
+	return parseSize(v, t)
+}
+
+func writeQuota(v any) string {
+	if v == int64(0) {
+		return "0"
+	}
+	return writeSize(v)
+}
+
 func writeSize(v any) string {
 	n := v.(int64)
 	for _, u := range sizeUnits {

@@ -179,8 +179,8 @@ type Media struct {
 	// limit must not be smaller.
 	MaxUpload int64 `toml:"max_upload" is:"size"` // bytes
 
-	// What the files of one user may come to, "0" for any amount.
-	UserQuota int64 `toml:"user_quota" is:"size"` // bytes
+	// What the files of one user may come to, for example "5GB"; 0 for any amount.
+	UserQuota int64 `toml:"user_quota" is:"quota"` // bytes
 
 	// Whether files can be had without an access token, by those who know their
 	// address. Clients from before 2024 need that.

@@ -36,6 +36,7 @@ var kinds = map[string]kind{
 	"count":      {parseCount, func(v any) string { return strconv.Itoa(v.(int)) }},
 	"duration":   {parseDuration, writeDuration},
 	"size":       {parseSize, writeSize},
+	"quota":      {parseQuota, writeQuota},
 	"ports":      {parsePorts, func(v any) string { return quote(v.(PortRange).String()) }},
 	"peers":      {parsePeers, writePeers},
 }
