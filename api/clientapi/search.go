@@ -106,7 +106,7 @@ type searching struct {
 type searchResult struct {
 	*room.Event
 	sight *room.Sight
-	rank  int64
+	rank  float64
 }
 
 // searchToken is where a page starts: Off results behind the start of a window
@@ -206,14 +206,12 @@ func (s *searching) find(ctx context.Context) error {
 	}
 	s.more = more
 	byRoom := map[int64][]int64{}
-	rank := map[int64]int64{}
 	for _, h := range hits {
 		byRoom[h.Room] = append(byRoom[h.Room], h.Event)
-		rank[h.Event] = h.Rank
 		s.last = h.Event
 	}
 	for nid, events := range byRoom {
-		if err := s.findIn(ctx, nid, events, rank); err != nil {
+		if err := s.findIn(ctx, nid, events); err != nil {
 			return err
 		}
 	}
@@ -246,7 +244,7 @@ func (s *searching) rooms(ctx context.Context) ([]int64, error) {
 	return out, nil
 }
 
-func (s *searching) findIn(ctx context.Context, nid int64, nids []int64, rank map[int64]int64) error {
+func (s *searching) findIn(ctx context.Context, nid int64, nids []int64) error {
 	sight, err := s.sight(ctx, nid)
 	if err != nil || sight == nil {
 		return err
@@ -266,7 +264,7 @@ func (s *searching) findIn(ctx context.Context, nid int64, nids []int64, rank ma
 			return err
 		}
 		if ok && ev.RedactedBy == 0 && ev.Ord <= sight.Last && (related == nil || related[ev]) && s.inGroup(ev) {
-			s.found = append(s.found, searchResult{ev, sight, rank[ev.NID]})
+			s.found = append(s.found, searchResult{ev, sight, search.Rank(s.words, ev.Type, ev.Content)})
 		}
 	}
 	return nil
@@ -360,7 +358,7 @@ func (s *searching) next(off, n int) string {
 func (s *searching) result(ctx context.Context, out []byte, res searchResult) ([]byte, error) {
 	enc := s.a.encoder(ctx).Bundling(s.ignored)
 	out = append(out, `{"rank":`...)
-	out = strconv.AppendFloat(out, float64(res.rank)/1e6, 'f', -1, 64)
+	out = strconv.AppendFloat(out, res.rank, 'f', 6, 64)
 	out = append(out, `,"result":`...)
 	out, err := enc.Append(ctx, out, res.sight.Room, res.sight.Viewer, res.Event)
 	if err != nil {

@@ -29,12 +29,9 @@ type SearchQuery struct {
 }
 
 // SearchHit is an event that was found.
-type SearchHit struct {
-	Event, Room int64
-	Rank        int64 // greater is closer, in millionths
-}
+type SearchHit struct{ Event, Room int64 }
 
-func (h *SearchHit) columns() []any { return []any{&h.Event, &h.Room, &h.Rank} }
+func (h *SearchHit) columns() []any { return []any{&h.Event, &h.Room} }
 
 // SearchCursor is the position up to which events are indexed.
 func SearchCursor(tx *db.Tx) (int64, error) {

@@ -12,8 +12,7 @@ func addDocPostgres(tx *db.Tx, d SearchDoc) error {
 
 func searchPostgres(tx *db.Tx, q SearchQuery) ([]SearchHit, error) {
 	return db.All(tx, (*SearchHit).columns, `
-		SELECT event, room, CAST(ts_rank(words, plainto_tsquery('simple', $1)) * 1000000 AS BIGINT)
-		FROM search_docs
+		SELECT event, room FROM search_docs
 		WHERE words @@ plainto_tsquery('simple', $1) AND event <= $2
 			AND room IN (`+numbers(q.Rooms)+`) AND kind IN (`+numbers(q.Kinds)+`)
 		ORDER BY event DESC LIMIT $3`, joinWords(q.Words), q.Upto, q.Limit)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hearth/base/db"
@@ -18,28 +20,48 @@ func addDocSQLite(tx *db.Tx, d SearchDoc) error {
 		d.Event, joinWords(d.Words), fmt.Sprintf("r%d k%d", d.Room, d.Kind))
 }
 
-// maxPlaces bounds the rooms that are looked for in the index. With more, rows
-// of other rooms are read and left out.
-const maxPlaces = 50
+const (
+	// maxPlaces bounds the rooms that one query looks for in the index.
+	maxPlaces = 50
+	// maxQueries bounds the queries of one search. For those who are in more
+	// rooms than that takes, rows of other rooms are read and left out.
+	maxQueries = 20
+)
 
 func searchSQLite(tx *db.Tx, q SearchQuery) ([]SearchHit, error) {
+	if len(q.Rooms) > maxPlaces*maxQueries {
+		return searchPlaces(tx, q, nil)
+	}
+	var all []SearchHit
+	for rooms := range slices.Chunk(q.Rooms, maxPlaces) {
+		hits, err := searchPlaces(tx, q, rooms)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, hits...)
+	}
+	slices.SortFunc(all, func(a, b SearchHit) int { return cmp.Compare(b.Event, a.Event) })
+	return all[:min(len(all), q.Limit)], nil
+}
+
+// searchPlaces asks the index for some of the rooms; with nil, for all.
+func searchPlaces(tx *db.Tx, q SearchQuery, rooms []int64) ([]SearchHit, error) {
 	return db.All(tx, (*SearchHit).columns, `
-		SELECT d.event, d.room, CAST(-bm25(search_words, 1.0, 0.0) * 1000000 AS INTEGER)
-		FROM search_words CROSS JOIN search_docs d ON d.event = search_words.rowid
+		SELECT d.event, d.room FROM search_words CROSS JOIN search_docs d ON d.event = search_words.rowid
 		WHERE search_words MATCH $1 AND search_words.rowid <= $2 AND d.room IN (`+numbers(q.Rooms)+`)
-		ORDER BY search_words.rowid DESC LIMIT $3`, matchSQLite(q), q.Upto, q.Limit)
+		ORDER BY search_words.rowid DESC LIMIT $3`, matchSQLite(q, rooms), q.Upto, q.Limit)
 }
 
 // matchSQLite is the query in the language of FTS5. Words are letters and
 // digits, so quotes are all the care they need.
-func matchSQLite(q SearchQuery) string {
+func matchSQLite(q SearchQuery, rooms []int64) string {
 	quoted := make([]string, len(q.Words))
 	for i, w := range q.Words {
 		quoted[i] = `"` + w + `"`
 	}
 	match := `words : (` + strings.Join(quoted, " AND ") + `) AND place : (` + places('k', q.Kinds) + `)`
-	if len(q.Rooms) <= maxPlaces {
-		match += ` AND place : (` + places('r', q.Rooms) + `)`
+	if rooms != nil {
+		match += ` AND place : (` + places('r', rooms) + `)`
 	}
 	return match
 }

@@ -73,6 +73,7 @@ func TestFind(t *testing.T) {
 			{"example", all, []int64{10, 11}, 99, []int64{2}},
 			{"and or not near", all, []int64{10, 11}, 99, nil},
 			{"or", all, []int64{10, 11}, 99, []int64{2}},
+			{"message", all, many[:500], 99, []int64{4, 3, 2, 1}},
 			{"r10 k1", all, []int64{10, 11}, 99, nil},
 		} {
 			hits, _, err := e.Find(t.Context(), Query{Words: Words(tc.text, MaxWords), Kinds: tc.kinds, Rooms: tc.rooms, Upto: tc.upto})
@@ -88,4 +89,14 @@ func TestFind(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestRank(t *testing.T) {
+	rank := func(text string) float64 { return Rank([]string{"tea", "cake"}, "m.room.message", []byte(`{"body":"`+text+`"}`)) }
+	if a, b := rank("tea and cake"), rank("tea and cake and a long story about something else"); a <= b {
+		t.Errorf("the shorter text ranks %f, the longer %f", a, b)
+	}
+	if a, b := rank("tea tea tea with cake"), rank("tea and cake and milk"); a <= b {
+		t.Errorf("the text with more tea ranks %f, the other %f", a, b)
+	}
 }

@@ -45,3 +45,22 @@ func Words(text string, limit int) []string {
 	flush()
 	return out
 }
+
+// Rank says how closely an event answers to words that it has: the more often
+// in the shorter a text, the more. The databases would weigh rare words more,
+// but for that must count each word's every use.
+func Rank(words []string, typ string, content []byte) float64 {
+	_, text := textOf(typ, content)
+	in := Words(text, maxDocWords)
+	rank := 0.0
+	for _, w := range words {
+		n := 0.0
+		for _, x := range in {
+			if x == w {
+				n++
+			}
+		}
+		rank += n / (n + 0.3 + float64(len(in))/20)
+	}
+	return rank
+}
