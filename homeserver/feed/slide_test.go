@@ -109,6 +109,7 @@ type slideEvent struct {
 	Sender   string          `json:"sender"`
 	StateKey *string         `json:"state_key"`
 	Content  json.RawMessage `json:"content"`
+	Unsigned map[string]any  `json:"unsigned"`
 }
 
 func (e slideEvent) String() string {
