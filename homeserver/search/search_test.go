@@ -92,7 +92,9 @@ func TestFind(t *testing.T) {
 }
 
 func TestRank(t *testing.T) {
-	rank := func(text string) float64 { return Rank([]string{"tea", "cake"}, "m.room.message", []byte(`{"body":"`+text+`"}`)) }
+	rank := func(text string) float64 {
+		return Rank([]string{"tea", "cake"}, "m.room.message", []byte(`{"body":"`+text+`"}`))
+	}
 	if a, b := rank("tea and cake"), rank("tea and cake and a long story about something else"); a <= b {
 		t.Errorf("the shorter text ranks %f, the longer %f", a, b)
 	}
