@@ -208,7 +208,9 @@ func (h *history) scan(ctx context.Context, from, end int64, backward bool, limi
 			}
 		}
 		if len(events) < n {
-			return found, at, false, nil
+			// Where a filter left events out, clients are used to find the end of a
+			// timeline by an empty page.
+			return found, at, h.filter != nil && len(found) > 0, nil
 		}
 		seen += len(events)
 	}
