@@ -46,11 +46,13 @@ var order = strings.Fields(`
 	homeserver/room
 	homeserver/account
 	homeserver/personal
+	homeserver/notice
 	homeserver/typing
 	homeserver/receipt
 	homeserver/presence
 	homeserver/directory
 	homeserver/steward
+	homeserver/people
 	homeserver/spaces
 	homeserver/media
 	homeserver/push

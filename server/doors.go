@@ -31,10 +31,12 @@ func (s *Server) buildDoors() {
 	s.router = httpx.NewRouter(cfg)
 	s.router.Add(accounts.Routes()...)
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
-	s.router.Add((&clientapi.Rooms{
-		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, Stopping: s.feed.Stopping(),
+	rooms := &clientapi.Rooms{
+		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, People: s.people, Notices: s.notices, Stopping: s.feed.Stopping(),
 		Spaces: &spaces.Engine{DB: s.db, Rooms: s.rooms, Directory: s.directory},
-	}).Routes()...)
+	}
+	s.router.Add(rooms.Routes()...)
+	s.router.Add((&clientapi.Reports{Notices: s.notices, Rooms: rooms, Accounts: s.accounts}).Routes()...)
 	s.router.Add((&clientapi.Personal{
 		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,
 	}).Routes()...)
@@ -42,7 +44,7 @@ func (s *Server) buildDoors() {
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
 	s.router.Add(s.mediaDoors().Routes()...)
 	s.router.Add((&adminapi.API{
-		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Version: Version(),
+		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Notices: s.notices, Version: Version(),
 	}).Routes()...)
 	s.router.Add((&wellknown.API{Proxies: s.cfg.Listen.TrustedProxies}).Routes()...)
 }

@@ -42,6 +42,7 @@ func (s *Server) onProfile(ctx context.Context, user mxid.UserID, field string, 
 	if field != "displayname" && field != "avatar_url" {
 		return
 	}
+	s.people.Changed()
 	if err := s.rooms.UpdateProfile(ctx, string(user)); err != nil {
 		s.log.WarnContext(ctx, "a changed profile did not reach all rooms", "err", err)
 	}

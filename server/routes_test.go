@@ -39,13 +39,10 @@ var later = map[string]string{
 	"appservice_room_directory.yaml": "application services",
 	"login_token.yaml":               "single sign-on",
 	"oauth_server_metadata.yaml":     "single sign-on",
-	"openid.yaml":                    "single sign-on",
 	"sso_login_redirect.yaml":        "single sign-on",
-	"users.yaml":                     "search",
 	"notifications.yaml":             "push to devices that are asleep",
 	"pusher.yaml":                    "push to devices that are asleep",
 	"policy_server.yaml":             "federation",
-	"report_content.yaml":            "moderation",
 	"support.yaml":                   "moderation",
 	"third_party_lookup.yaml":        "bridges",
 }

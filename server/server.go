@@ -28,6 +28,8 @@ import (
 	"hearth/homeserver/e2ee"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/media"
+	"hearth/homeserver/notice"
+	"hearth/homeserver/people"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
@@ -57,6 +59,8 @@ type Server struct {
 	directory *directory.Directory
 	search    *search.Engine
 	steward   *steward.Steward
+	people    *people.Directory
+	notices   *notice.Engine
 	keys      *e2ee.Engine
 	media     *media.Engine
 	feed      *feed.Feed
@@ -128,6 +132,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 		OpenOnlyFrom: s.cfg.OpenOnlyFrom,
 		SharedSecret: s.cfg.Registration.SharedSecret,
 		Guests:       s.cfg.Registration.Guests,
+		Exclusive:    func(localpart string) bool { return localpart == notice.Localpart },
 		Log:          s.log,
 		Limits:       s.limits,
 		OnProfile:    s.onProfile,
@@ -147,6 +152,8 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.search = search.New(search.Config{DB: s.db, Log: s.log})
+	s.notices = notice.New(notice.Config{DB: s.db, Rooms: s.rooms, Personal: s.personal})
+	s.people = people.New(people.Config{DB: s.db, Rooms: s.rooms})
 	s.steward = steward.New(steward.Config{DB: s.db, Rooms: s.rooms, Directory: s.directory, Log: s.log})
 	s.feed = feed.New(feed.Config{
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,

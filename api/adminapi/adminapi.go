@@ -13,6 +13,7 @@ import (
 	"hearth/homeserver/account"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
+	"hearth/homeserver/notice"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
 	"hearth/homeserver/steward"
@@ -28,6 +29,7 @@ type API struct {
 	Steward   *steward.Steward
 	Personal  *personal.Engine
 	Keys      *e2ee.Engine
+	Notices   *notice.Engine
 	Version   string // of this server
 }
 
@@ -41,7 +43,7 @@ func (a *API) Routes() []httpx.Route {
 	var all []httpx.Route
 	for _, file := range [][]httpx.Route{
 		a.registerRoutes(), a.registrationTokenRoutes(), a.userListRoutes(), a.userRoutes(), a.accountRoutes(),
-		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(),
+		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(), a.noticeRoutes(),
 	} {
 		all = append(all, file...)
 	}

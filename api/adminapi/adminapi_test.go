@@ -19,6 +19,7 @@ import (
 	"hearth/homeserver/account"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
+	"hearth/homeserver/notice"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
 	"hearth/homeserver/steward"
@@ -54,6 +55,7 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 		h.router.Add((&API{
 			Engine: h.engine, Rooms: rooms, Directory: names, Steward: steward.New(steward.Config{DB: d, Rooms: rooms, Directory: names}),
 			Personal: personal.New(d, hub), Keys: e2ee.New(e2ee.Config{DB: d, Hub: hub, Server: "example.test"}), Version: "1.2.3",
+			Notices: notice.New(notice.Config{DB: d, Rooms: rooms, Personal: personal.New(d, hub)}),
 		}).Routes()...)
 		h.admin = h.make("root", true)
 		h.now = h.now.Add(time.Second)

@@ -50,7 +50,7 @@ func (a *Accounts) Routes() []httpx.Route {
 	for _, file := range [][]httpx.Route{
 		a.versionsRoutes(), a.administrativeContactRoutes(), a.capabilitiesRoutes(), a.registrationRoutes(), a.registrationTokensRoutes(),
 		a.loginRoutes(), a.refreshRoutes(), a.logoutRoutes(), a.whoamiRoutes(), a.passwordManagementRoutes(),
-		a.accountDeactivationRoutes(), a.deviceManagementRoutes(), a.profileRoutes(), a.voipRoutes(),
+		a.accountDeactivationRoutes(), a.deviceManagementRoutes(), a.profileRoutes(), a.voipRoutes(), a.openIDRoutes(),
 	} {
 		all = append(all, file...)
 	}

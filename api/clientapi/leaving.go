@@ -31,6 +31,11 @@ type reasonReq struct {
 // leaveRoom: client-server-api/#post_matrixclientv3roomsroomidleave
 func (a *Rooms) leaveRoom(ctx context.Context, r *http.Request, req reasonReq) (empty, error) {
 	roomID, user := r.PathValue("roomId"), httpx.Who(ctx).User
+	if a.Notices != nil {
+		if err := a.Notices.MayLeave(ctx, user, roomID); err != nil {
+			return empty{}, err
+		}
+	}
 	return empty{}, a.outside(ctx, a.Engine.Leave(ctx, user, roomID, req.Reason), roomID, user)
 }
 

@@ -11,6 +11,8 @@ import (
 	"hearth/base/store"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/feed"
+	"hearth/homeserver/notice"
+	"hearth/homeserver/people"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
@@ -27,6 +29,8 @@ type Rooms struct {
 	Directory *directory.Directory
 	Hub       *notify.Hub
 	Search    *search.Engine
+	People    *people.Directory
+	Notices   *notice.Engine // nil for none
 	Spaces    *spaces.Engine
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
 	Steward   *steward.Steward // knows which rooms are closed; nil for none
@@ -42,7 +46,7 @@ func (a *Rooms) Routes() []httpx.Route {
 		a.createRoomRoutes(), a.joiningRoutes(), a.invitingRoutes(), a.leavingRoutes(), a.kickingRoutes(), a.banningRoutes(),
 		a.knockingRoutes(), a.roomStateRoutes(), a.roomSendRoutes(), a.redactionRoutes(), a.eventContextRoutes(),
 		a.messagePaginationRoutes(), a.roomsRoutes(), a.directoryRoutes(), a.listPublicRoomsRoutes(), a.roomUpgradesRoutes(),
-		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(),
+		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(), a.usersRoutes(),
 		a.relationsRoutes(), a.threadsListRoutes(), a.searchRoutes(), a.roomEventByTimestampRoutes(),
 		a.roomSummaryRoutes(), a.spaceHierarchyRoutes(), a.mutualRoomsRoutes(),
 	} {

@@ -38,6 +38,8 @@ func Default() map[string]Rate {
 
 		// Keys and messages between devices. A client that sends to a large room
 		// claims a key of everybody there.
+		"report":  {Every: 2 * time.Second, Burst: 30},
+		"openid":  {Every: 100 * time.Millisecond, Burst: 100},
 		"upload":  {Every: 200 * time.Millisecond, Burst: 100},
 		"preview": {Every: 500 * time.Millisecond, Burst: 60},
 
