@@ -56,6 +56,7 @@ var order = strings.Fields(`
 	homeserver/spaces
 	homeserver/media
 	homeserver/push
+	homeserver/pusher
 	homeserver/e2ee
 	homeserver/relation
 	homeserver/search

@@ -17,9 +17,10 @@ func (s *Server) buildDoors() {
 		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
 		Unstable: []string{
 			clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3814.v1", "org.matrix.msc3814", "org.matrix.e2e_cross_signing",
-			"org.matrix.msc3874", "uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable",
+			"org.matrix.msc3874", "org.matrix.msc3930", "org.matrix.msc4174", "org.matrix.msc4306", "uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable",
 		},
 	}
+	accounts.WebPush = s.pusher.VAPID.Public()
 	if s.turn != nil {
 		plain, tls := turnHosts(s.cfg)
 		accounts.TURN = relay{s.turn, plain, tls}
@@ -38,7 +39,7 @@ func (s *Server) buildDoors() {
 	s.router.Add(rooms.Routes()...)
 	s.router.Add((&clientapi.Reports{Notices: s.notices, Rooms: rooms, Accounts: s.accounts}).Routes()...)
 	s.router.Add((&clientapi.Personal{
-		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push,
+		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push, Pushers: s.pusher,
 	}).Routes()...)
 	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)

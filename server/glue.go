@@ -70,6 +70,9 @@ func (s *Server) deviceRemoved(tx *db.Tx, user, device string) error {
 	if err := s.personal.DeviceRemoved(tx, user, device); err != nil {
 		return err
 	}
+	if err := s.pusher.DeviceRemoved(tx, user, device); err != nil {
+		return err
+	}
 	return s.keys.DeviceRemoved(tx, user, device)
 }
 

@@ -40,8 +40,6 @@ var later = map[string]string{
 	"login_token.yaml":               "single sign-on",
 	"oauth_server_metadata.yaml":     "single sign-on",
 	"sso_login_redirect.yaml":        "single sign-on",
-	"notifications.yaml":             "push to devices that are asleep",
-	"pusher.yaml":                    "push to devices that are asleep",
 	"policy_server.yaml":             "federation",
 	"support.yaml":                   "moderation",
 	"third_party_lookup.yaml":        "bridges",

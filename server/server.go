@@ -33,6 +33,7 @@ import (
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
+	"hearth/homeserver/pusher"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
@@ -55,6 +56,7 @@ type Server struct {
 	receipts  *receipt.Engine
 	personal  *personal.Engine
 	push      *push.Counter
+	pusher    *pusher.Engine
 	presence  *presence.Engine
 	directory *directory.Directory
 	search    *search.Engine
@@ -97,6 +99,10 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	vapid, err := vapidKey(filepath.Join(s.cfg.Storage.Dir, "keys", "webpush.key"), "https://"+s.cfg.ServerName)
+	if err != nil {
+		return err
+	}
 	source := s.cfg.Storage.Database
 	if source == "" {
 		source = filepath.Join(s.cfg.Storage.Dir, "hearth.db")
@@ -107,7 +113,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.hub = notify.NewHub(s.db.Position())
 	s.db.OnCommit(s.hub.Advance)
 
-	s.buildEngines(keyID, key)
+	s.buildEngines(keyID, key, vapid)
 	blobs, err := blob.Open(filepath.Join(s.cfg.Storage.Dir, "media"))
 	if err != nil {
 		return err
@@ -120,7 +126,7 @@ func (s *Server) build(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
+func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pusher.VAPID) {
 	name := mxid.ServerName(s.cfg.ServerName)
 	if s.cfg.Limits.Enabled {
 		s.limits = limit.New(limit.Default())
@@ -148,7 +154,11 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 	s.typing = typing.New(s.rooms, s.hub)
 	s.receipts = receipt.New(s.db, s.rooms, s.hub)
 	s.personal = personal.New(s.db, s.hub)
-	s.push = push.New(push.Config{DB: s.db, Rooms: s.rooms, Receipts: s.receipts, Personal: s.personal, Log: s.log})
+	s.push = push.New(push.Config{DB: s.db, Rooms: s.rooms, Receipts: s.receipts, Personal: s.personal, Hub: s.hub, Log: s.log})
+	s.pusher = pusher.New(pusher.Config{
+		DB: s.db, Rooms: s.rooms, Push: s.push, Receipts: s.receipts, Personal: s.personal,
+		Allowed: gateways(s.cfg), VAPID: vapid, Log: s.log,
+	})
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.search = search.New(search.Config{DB: s.db, Log: s.log})
@@ -159,8 +169,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey) {
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
-	s.owners = []owner{s.accounts, s.push, s.presence, s.search}
-	s.owners = []owner{s.accounts, s.push, s.presence, s.steward}
+	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher}
 }
 
 // Start listens and serves. When it returns without error, every listener is

@@ -20,6 +20,8 @@ type Accounts struct {
 	Engine *account.Engine
 	// Unstable are the features that /versions names besides those of this file.
 	Unstable []string
+	// WebPush is the public key that browsers subscribe with; "" for no Web Push.
+	WebPush string
 	// TURN makes relay credentials; nil if this server relays no calls.
 	TURN interface {
 		TurnCredentials(user mxid.UserID) TurnServer

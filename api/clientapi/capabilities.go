@@ -36,6 +36,13 @@ type capabilities struct {
 	GetLoginToken  enabled      `json:"m.get_login_token"`
 	ProfileFields  enabled      `json:"m.profile_fields"`
 	ForgetOnLeave  enabled      `json:"m.forget_forced_upon_leave"`
+	WebPush        *webPush     `json:"m.webpush,omitempty"` // MSC4174
+	OldWebPush     *webPush     `json:"org.matrix.msc4174.webpush,omitempty"`
+}
+
+type webPush struct {
+	Enabled bool   `json:"enabled"`
+	VAPID   string `json:"vapid"`
 }
 
 type capabilitiesRes struct {
@@ -51,6 +58,10 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 		SetDisplayName: enabled{true},
 		SetAvatarURL:   person,
 		ProfileFields:  person,
+	}
+	if a.WebPush != "" {
+		c.WebPush = &webPush{true, a.WebPush}
+		c.OldWebPush = c.WebPush
 	}
 	for _, v := range roomver.All() {
 		c.RoomVersions.Available[v.ID] = "stable"

@@ -10,6 +10,7 @@ import (
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
+	"hearth/homeserver/pusher"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/homeserver/typing"
@@ -26,6 +27,7 @@ type Personal struct {
 	Data     *personal.Engine
 	Presence *presence.Engine
 	Push     *push.Counter
+	Pushers  *pusher.Engine
 }
 
 // Routes are the routes of all files of Personal.
@@ -33,6 +35,7 @@ func (p *Personal) Routes() []httpx.Route {
 	return slices.Concat(
 		p.typingRoutes(), p.receiptsRoutes(), p.readMarkersRoutes(), p.accountDataRoutes(), p.tagsRoutes(),
 		p.filterRoutes(), p.presenceRoutes(), p.pushrulesRoutes(),
+		p.pusherRoutes(), p.notificationsRoutes(), p.threadSubscriptionRoutes(),
 	)
 }
 

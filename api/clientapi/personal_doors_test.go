@@ -14,6 +14,7 @@ import (
 	"hearth/homeserver/personal"
 	"hearth/homeserver/presence"
 	"hearth/homeserver/push"
+	"hearth/homeserver/pusher"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/typing"
 	"hearth/matrix/mxerr"
@@ -34,6 +35,7 @@ func newStudy(t testing.TB, d *db.DB, showPresence bool) *study {
 		Presence: presence.New(presence.Config{DB: d, Rooms: rooms, Hub: hub, Enabled: showPresence}),
 	}
 	p.Push = push.New(push.Config{DB: d, Rooms: rooms, Receipts: p.Receipts, Personal: p.Data})
+	p.Pushers = pusher.New(pusher.Config{DB: d, Rooms: rooms, Push: p.Push, Receipts: p.Receipts, Personal: p.Data})
 	t.Cleanup(p.Typing.Stop)
 	w.router.Add(p.Routes()...)
 	return &study{w, p, hub.Pos}
@@ -302,7 +304,7 @@ func TestPushRulesOverHTTP(t *testing.T) {
 		s.get("alice", "/pushrules/").into(&all)
 		var global map[string][]map[string]any
 		s.get("alice", "/_matrix/client/r0/pushrules/global/").into(&global)
-		if len(all.Global) != 5 || fmt.Sprint(all.Global) != fmt.Sprint(global) {
+		if len(all.Global) != 6 || fmt.Sprint(all.Global) != fmt.Sprint(global) {
 			t.Errorf("global rules are %v", global)
 		}
 		order := func(want ...string) {
@@ -389,7 +391,7 @@ func TestPersonalOperations(t *testing.T) {
 	want := strings.Fields(`setTyping postReceipt setReadMarker setAccountData getAccountData setAccountDataPerRoom
 		getAccountDataPerRoom getRoomTags setRoomTag deleteRoomTag defineFilter getFilter setPresence getPresence
 		getPushRules getPushRulesGlobal getPushRule setPushRule deletePushRule isPushRuleEnabled setPushRuleEnabled
-		getPushRuleActions setPushRuleActions`)
+		getPushRuleActions setPushRuleActions getPushers postPusher getNotifications`)
 	have := map[string]bool{}
 	for _, r := range (&Personal{}).Routes() {
 		have[r.Spec] = true
@@ -420,4 +422,22 @@ func TestPersonalDoorsWithBadBodies(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestPushersOverHTTP(t *testing.T) {
+	inStudy(t, func(t *testing.T, s *study) {
+		const phone = `{"app_id":"a","pushkey":"k","kind":"http","app_display_name":"App","device_display_name":"Phone","lang":"en",
+			"data":{"url":"https://push.example.org/_matrix/push/v1/notify","format":"event_id_only"}}`
+		var list struct{ Pushers []map[string]any }
+		s.post("alice", phone, "/pushers/set").is(`{}`)
+		s.get("alice", "/pushers").into(&list)
+		if len(list.Pushers) != 1 || list.Pushers[0]["kind"] != "http" {
+			t.Errorf("pushers are %v", list)
+		}
+		s.post("bob", phone, "/pushers/set").is(`{}`) // bob has the phone now
+		s.get("alice", "/pushers").is(`{"pushers":[]}`)
+		s.post("bob", `{"app_id":"a","pushkey":"k","kind":null}`, "/pushers/set").is(`{}`)
+		s.get("bob", "/pushers").is(`{"pushers":[]}`)
+		s.post("bob", `{"app_id":"a","pushkey":"k","kind":"pigeon","app_display_name":"App","device_display_name":"Phone","lang":"en","data":{}}`, "/pushers/set").fails(400, mxerr.InvalidParam)
+	})
 }

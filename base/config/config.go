@@ -32,6 +32,7 @@ type Config struct {
 	Presence     Presence     `toml:"presence"`
 	Limits       Limits       `toml:"limits"`
 	Media        Media        `toml:"media"`
+	Push         Push         `toml:"push"`
 	Log          Log          `toml:"log"`
 
 	// The rest is set by "hearth trial" and cannot be written in a file.
@@ -194,6 +195,15 @@ type Media struct {
 	// example ["192.168.1.20"]. Everybody with an account can then read pages
 	// there.
 	PreviewAllowed []AddrRange `toml:"preview_allowed" is:"peers"`
+}
+
+// Push is notifications to phones and browsers.
+type Push struct {
+	// Notifications go to the gateways that people's apps name, but never to
+	// private, local or reserved addresses. Exempt the address of a gateway in
+	// your own network: "192.0.2.1", "10.0.0.0-10.255.255.255" or "10.0.0.0/8".
+	// With such an exemption gateways may also be named without TLS ("http://").
+	AllowedGateways []AddrRange `toml:"allowed_gateways" is:"peers"`
 }
 
 // Log is what Hearth writes to standard error.

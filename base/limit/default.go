@@ -34,6 +34,7 @@ func Default() map[string]Rate {
 
 		// Account data, tags, filters and push rules. A client may bring all of
 		// them along when it is new.
+		"pushers":  {Every: time.Second, Burst: 30},
 		"personal": {Every: 100 * time.Millisecond, Burst: 200},
 
 		// Keys and messages between devices. A client that sends to a large room

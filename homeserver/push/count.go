@@ -86,6 +86,7 @@ func (c *Counter) countAll(ctx context.Context, r *room.Room, t *tally, events [
 
 // member is what counting needs to know of a tally's user.
 type member struct {
+	user    string
 	rules   *pushrule.Rules
 	ignored map[string]bool
 	context pushrule.Context
@@ -96,7 +97,7 @@ func (c *Counter) member(ctx context.Context, r *room.Room, user string) (member
 	if err != nil {
 		return member{}, err
 	}
-	m := member{rules: own.rules}
+	m := member{user: user, rules: own.rules}
 	m.context.Members = int(r.Current().Joined)
 	if m.ignored, err = c.Personal.Ignored(ctx, user); err != nil || !own.wantsName {
 		return m, err
@@ -118,13 +119,11 @@ func (c *Counter) countOne(ctx context.Context, r *room.Room, t *tally, m member
 	if ev.Sender == t.user {
 		return c.countOwn(ctx, r, t, ev, only)
 	}
-	f := c.facts.of(c, r, ev)
-	m.context.SenderLevel, m.context.NotifyLevel = f.senderLevel, f.notifyLevel
-	res := m.rules.Evaluate(f.fields, m.context)
-	if !res.Notify {
-		return nil
+	res, err := c.evaluate(ctx, r, m, ev)
+	if err != nil || !res.Notify {
+		return err
 	}
-	thread, err := f.thread(ctx)
+	thread, err := c.facts.of(c, r, ev).thread(ctx)
 	if err != nil || only != "" && thread != only {
 		return err
 	}

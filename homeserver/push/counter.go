@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"hearth/base/db"
+	"hearth/base/notify"
 	"hearth/base/store"
 	"hearth/homeserver/personal"
 	"hearth/homeserver/receipt"
@@ -34,6 +35,7 @@ type Config struct {
 	Rooms    *room.Engine
 	Receipts *receipt.Engine
 	Personal *personal.Engine
+	Hub      *notify.Hub
 	Log      *slog.Logger
 }
 

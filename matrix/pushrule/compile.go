@@ -8,12 +8,13 @@ import (
 // Rules is a Ruleset made ready to evaluate events. It never changes, so
 // many goroutines may share it.
 type Rules struct {
-	user      string
-	override  []compiled
-	content   []compiled
-	room      map[string]Result
-	sender    map[string]Result
-	underride []compiled
+	user        string
+	override    []compiled
+	content     []compiled
+	postContent []compiled
+	room        map[string]Result
+	sender      map[string]Result
+	underride   []compiled
 }
 
 type compiled struct {
@@ -27,12 +28,13 @@ type condition func(f *Fields, ctx *Context) bool
 // Compile prepares the enabled rules of rs for the user they belong to.
 func Compile(rs Ruleset, userID string) *Rules {
 	return &Rules{
-		user:      userID,
-		override:  compileList(Override, rs.Override),
-		content:   compileList(Content, rs.Content),
-		room:      byID(Room, rs.Room),
-		sender:    byID(Sender, rs.Sender),
-		underride: compileList(Underride, rs.Underride),
+		user:        userID,
+		override:    compileList(Override, rs.Override),
+		content:     compileList(Content, rs.Content),
+		postContent: compileList(PostContent, rs.PostContent),
+		room:        byID(Room, rs.Room),
+		sender:      byID(Sender, rs.Sender),
+		underride:   compileList(Underride, rs.Underride),
 	}
 }
 
@@ -93,6 +95,8 @@ func compile(c Condition) condition {
 		return memberCount(c.Is)
 	case "sender_notification_permission":
 		return senderPermission(c.Key)
+	case threadSubscription:
+		return subscription(c.Subscribed)
 	}
 	return nil
 }
@@ -189,5 +193,22 @@ func senderPermission(key string) condition {
 	}
 	return func(_ *Fields, ctx *Context) bool {
 		return ctx.SenderLevel != nil && ctx.NotifyLevel != nil && ctx.SenderLevel() >= ctx.NotifyLevel(key)
+	}
+}
+
+// threadSubscription asks whether the event is in a thread that the rules' owner
+// follows, or does not (MSC4306).
+const threadSubscription = "io.element.msc4306.thread_subscription"
+
+func subscription(want *bool) condition {
+	if want == nil {
+		return nil
+	}
+	return func(_ *Fields, ctx *Context) bool {
+		if ctx.Subscribed == nil {
+			return false
+		}
+		subscribed, inThread := ctx.Subscribed()
+		return inThread && subscribed == *want
 	}
 }

@@ -1,6 +1,9 @@
 package pushrule
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // master is the one default rule that goes before a user's own rules.
 const master = ".m.rule.master"
@@ -10,18 +13,19 @@ const master = ".m.rule.master"
 // text of a message went away with v1.17: clients say whom they mention.
 func Defaults(userID string) Ruleset {
 	return Ruleset{
-		Override:  defaultOverride(userID),
-		Content:   List{},
-		Room:      List{},
-		Sender:    List{},
-		Underride: defaultUnderride(),
+		Override:    defaultOverride(userID),
+		Content:     List{},
+		PostContent: defaultPostContent(),
+		Room:        List{},
+		Sender:      List{},
+		Underride:   defaultUnderride(),
 	}
 }
 
 func defaultOverride(userID string) List {
 	off := rule(master, silent)
 	off.Enabled = false
-	return List{
+	return slices.Concat(List{
 		off,
 		rule(".m.rule.suppress_notices", silent, match("content.msgtype", "m.notice")),
 		rule(
@@ -31,6 +35,7 @@ func defaultOverride(userID string) List {
 			match("state_key", userID),
 		),
 		rule(".m.rule.member_event", silent, match("type", "m.room.member")),
+	}, rings(userID), List{
 		rule(
 			".m.rule.is_user_mention", highlight(sound("default")),
 			Condition{Kind: "event_property_contains", Key: `content.m\.mentions.user_ids`, Value: text(userID)},
@@ -48,7 +53,7 @@ func defaultOverride(userID string) List {
 			Condition{Kind: "event_property_is", Key: `content.m\.relates_to.rel_type`, Value: text("m.replace")},
 		),
 		rule(pollRule+"response", silent, poll("response")),
-	}
+	})
 }
 
 func defaultUnderride() List {
@@ -76,10 +81,35 @@ const (
 	pollType = "org.matrix.msc3381.poll."
 )
 
-// poll matches the type as it is. The MSC writes the value with backslashes,
-// as if a value were a path; clients and servers read it as meant.
-func poll(what string) Condition {
-	return Condition{Kind: "event_property_is", Key: "type", Value: text(pollType + what)}
+func poll(what string) Condition { return match("type", pollType+what) }
+
+// defaultPostContent: who follows a thread hears of it whatever they set for the
+// room (MSC4306). The other rule of the MSC, which silences threads that nobody
+// told the server to follow, is off until a client turns it on: people whose
+// client follows no threads would miss every answer in one.
+func defaultPostContent() List {
+	const name = ".io.element.msc4306.rule."
+	subscribed := func(yes bool) Condition { return Condition{Kind: threadSubscription, Subscribed: &yes} }
+	silence := rule(name+"unsubscribed_thread", silent, subscribed(false))
+	silence.Enabled = false
+	return List{silence, rule(name+"subscribed_thread", sound("default"), subscribed(true))}
+}
+
+// rings are rules by which a call rings at those whom its notification mentions
+// (MSC4075). One that need not ring is left to the rules for mentions.
+func rings(userID string) List {
+	var l List
+	for _, v := range []struct{ name, typ, how string }{
+		{".m.rule.rtc.", "m.rtc.notification", "content.application.notification_type"},
+		{".org.matrix.msc4075.rule.rtc.", "org.matrix.msc4075.rtc.notification", "content.notification_type"},
+	} {
+		l = append(l, rule(v.name+"ring_for_me", sound("ring"), match("type", v.typ), match(v.how, "ring"),
+			Condition{Kind: "event_property_contains", Key: `content.m\.mentions.user_ids`, Value: text(userID)}),
+			rule(v.name+"ring_for_room", sound("ring"), match("type", v.typ), match(v.how, "ring"),
+				Condition{Kind: "event_property_is", Key: `content.m\.mentions.room`, Value: json.RawMessage("true")},
+				Condition{Kind: "sender_notification_permission", Key: "room"}))
+	}
+	return l
 }
 
 var (

@@ -52,6 +52,9 @@ func (rs Ruleset) Put(k Kind, id string, d Draft, at Place) (Ruleset, error) {
 	if rs.list(k) == nil {
 		return rs, notFound()
 	}
+	if k == PostContent {
+		return rs, mxerr.New(mxerr.InvalidParam, "Rules of the kind %s are the server's own", k)
+	}
 	if err := checkID(id); err != nil {
 		return rs, err
 	}

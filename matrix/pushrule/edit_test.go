@@ -96,7 +96,8 @@ func TestRefusals(t *testing.T) {
 		{"a very long key", Override, "x", `{"actions":[],"conditions":[{"kind":"event_match","key":"` + long + `"}]}`, Place{}, mxerr.InvalidParam, 400},
 		{"a very long pattern with a ?", Content, "x", `{"actions":[],"pattern":"?` + long[:maxAny] + `"}`, Place{}, mxerr.InvalidParam, 400},
 		{"the same in a condition", Override, "x", `{"actions":[],"conditions":[{"kind":"event_match","key":"type","pattern":"?` + long[:maxAny] + `"}]}`, Place{}, mxerr.InvalidParam, 400},
-		{"a kind that does not exist", "postcontent", "x", ok, Place{}, mxerr.NotFound, 404},
+		{"a kind that does not exist", "aftermath", "x", ok, Place{}, mxerr.NotFound, 404},
+		{"a kind that only the server fills", PostContent, "x", ok, Place{}, mxerr.InvalidParam, 400},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			after, err := tryPut(t, rs, tc.kind, tc.id, tc.body, tc.at)
@@ -106,7 +107,7 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ParseKind("postcontent"); err == nil {
+	if _, err := ParseKind("aftermath"); err == nil {
 		t.Error("ParseKind took an unknown kind")
 	}
 	var d Draft

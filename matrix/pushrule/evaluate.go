@@ -9,6 +9,10 @@ type Context struct {
 	Members     int                     // joined to the room
 	SenderLevel func() int64            // the sender's power level
 	NotifyLevel func(kind string) int64 // the level in "notifications" of the power levels event, e.g. for "room"
+
+	// Subscribed says whether the rules' owner follows the event's thread;
+	// inThread is false for events of the main timeline.
+	Subscribed func() (subscribed, inThread bool)
 }
 
 // Result says what the owner of the rules gets to hear of an event.
@@ -31,6 +35,9 @@ func (r *Rules) Evaluate(f *Fields, ctx Context) Result {
 		return *res
 	}
 	if res := first(r.content, f, &ctx); res != nil {
+		return *res
+	}
+	if res := first(r.postContent, f, &ctx); res != nil {
 		return *res
 	}
 	if res, ok := r.room[f.ev.RoomID]; ok {

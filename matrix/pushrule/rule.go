@@ -20,20 +20,22 @@ import (
 	"hearth/matrix/mxerr"
 )
 
-// Kind is one of the five groups of rules.
+// Kind is one of the groups of rules.
 type Kind string
 
 // The kinds in the order they are tried.
 const (
-	Override  Kind = "override"
-	Content   Kind = "content"
-	Room      Kind = "room"
-	Sender    Kind = "sender"
-	Underride Kind = "underride"
+	Override Kind = "override"
+	Content  Kind = "content"
+	// PostContent has the server's own rules only (MSC4306).
+	PostContent Kind = "postcontent"
+	Room        Kind = "room"
+	Sender      Kind = "sender"
+	Underride   Kind = "underride"
 )
 
 // Kinds lists every kind, the most important first.
-func Kinds() []Kind { return []Kind{Override, Content, Room, Sender, Underride} }
+func Kinds() []Kind { return []Kind{Override, Content, PostContent, Room, Sender, Underride} }
 
 // ParseKind reads the kind in a request's path. An unknown kind is
 // M_INVALID_PARAM.
@@ -48,11 +50,12 @@ func ParseKind(s string) (Kind, error) {
 // first. Its JSON is what "global" holds in GET /pushrules/ and in the
 // m.push_rules account data.
 type Ruleset struct {
-	Override  List `json:"override"`
-	Content   List `json:"content"`
-	Room      List `json:"room"`
-	Sender    List `json:"sender"`
-	Underride List `json:"underride"`
+	Override    List `json:"override"`
+	Content     List `json:"content"`
+	PostContent List `json:"postcontent,omitzero"`
+	Room        List `json:"room"`
+	Sender      List `json:"sender"`
+	Underride   List `json:"underride"`
 }
 
 // List returns the rules of one kind, nil for a kind that does not exist.
@@ -69,6 +72,8 @@ func (rs *Ruleset) list(k Kind) *List {
 		return &rs.Override
 	case Content:
 		return &rs.Content
+	case PostContent:
+		return &rs.PostContent
 	case Room:
 		return &rs.Room
 	case Sender:
@@ -193,6 +198,8 @@ type Condition struct {
 	Is      string
 	Value   json.RawMessage // a JSON string, integer, boolean or null
 
+	Subscribed *bool
+
 	// raw is the text it was read from, so that a condition of a newer
 	// client's making comes back to it unchanged.
 	raw json.RawMessage
@@ -204,6 +211,8 @@ type conditionJSON struct {
 	Pattern *string         `json:"pattern,omitempty"`
 	Is      string          `json:"is,omitempty"`
 	Value   json.RawMessage `json:"value,omitempty"`
+
+	Subscribed *bool `json:"subscribed,omitempty"`
 }
 
 // MarshalJSON writes the condition as it was read, or else its fields.
@@ -211,7 +220,7 @@ func (c Condition) MarshalJSON() ([]byte, error) {
 	if c.raw != nil {
 		return c.raw, nil
 	}
-	return json.Marshal(conditionJSON{c.Kind, c.Key, c.Pattern, c.Is, c.Value})
+	return json.Marshal(conditionJSON{c.Kind, c.Key, c.Pattern, c.Is, c.Value, c.Subscribed})
 }
 
 // UnmarshalJSON refuses a condition without a kind; kinds it does not know
@@ -224,6 +233,6 @@ func (c *Condition) UnmarshalJSON(b []byte) error {
 	if j.Kind == "" {
 		return errors.New("a condition needs a kind")
 	}
-	*c = Condition{j.Kind, j.Key, j.Pattern, j.Is, j.Value, slices.Clone(b)}
+	*c = Condition{j.Kind, j.Key, j.Pattern, j.Is, j.Value, j.Subscribed, slices.Clone(b)}
 	return nil
 }

@@ -1,0 +1,72 @@
+package clientapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/base/store"
+	"hearth/matrix/mxerr"
+)
+
+func (p *Personal) pusherRoutes() []httpx.Route {
+	return []httpx.Route{{
+		Pattern: "GET /pushers",
+		Auth:    httpx.User,
+		Handler: httpx.JSON(p.getPushers),
+		Spec:    "getPushers",
+	}, {
+		Pattern: "POST /pushers/set",
+		Auth:    httpx.User,
+		Limit:   "pushers",
+		Handler: httpx.JSON(p.postPusher),
+		Spec:    "postPusher",
+	}}
+}
+
+type pusherJSON struct {
+	PushKey    string          `json:"pushkey"`
+	Kind       string          `json:"kind"`
+	App        string          `json:"app_id"`
+	AppName    string          `json:"app_display_name"`
+	DeviceName string          `json:"device_display_name"`
+	Profile    string          `json:"profile_tag,omitempty"`
+	Lang       string          `json:"lang"`
+	Data       json.RawMessage `json:"data"`
+}
+
+type pushersRes struct {
+	Pushers []pusherJSON `json:"pushers"`
+}
+
+// getPushers: client-server-api/#get_matrixclientv3pushers
+func (p *Personal) getPushers(ctx context.Context, _ *http.Request, _ httpx.None) (pushersRes, error) {
+	all, err := p.Pushers.Pushers(ctx, httpx.Who(ctx).User)
+	res := pushersRes{Pushers: []pusherJSON{}}
+	for _, x := range all {
+		res.Pushers = append(res.Pushers, pusherJSON{x.Key, x.Kind, x.App, x.AppName, x.DeviceName, x.Profile, x.Lang, x.Data})
+	}
+	return res, err
+}
+
+type postPusherReq struct {
+	pusherJSON
+	Kind   *string `json:"kind"` // null deletes
+	Append bool    `json:"append"`
+}
+
+// postPusher: client-server-api/#post_matrixclientv3pushersset
+func (p *Personal) postPusher(ctx context.Context, _ *http.Request, req postPusherReq) (empty, error) {
+	who := httpx.Who(ctx)
+	if req.App == "" || req.PushKey == "" {
+		return empty{}, mxerr.New(mxerr.MissingParam, "A pusher needs an app_id and a pushkey")
+	}
+	if req.Kind == nil {
+		return empty{}, p.Pushers.Delete(ctx, who.User, req.App, req.PushKey)
+	}
+	return empty{}, p.Pushers.Set(ctx, store.Pusher{
+		User: who.User, App: req.App, Key: req.PushKey, Kind: *req.Kind, AppName: req.AppName, DeviceName: req.DeviceName,
+		Profile: req.Profile, Lang: req.Lang, Data: req.Data, Device: who.Device,
+	}, req.Append)
+}
