@@ -53,7 +53,8 @@ guests = true
 default_version = "11"
 [limits]
 enabled = false
-[turn]
+[media]
+preview_allowed = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8"]
 `
 
 func main() {
