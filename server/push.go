@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,7 +14,10 @@ import (
 
 	"hearth/base/config"
 	"hearth/base/netguard"
+	"hearth/base/store"
 	"hearth/homeserver/pusher"
+	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
 )
 
 // gateways are the special addresses at which push gateways may be.
@@ -60,4 +64,50 @@ func newVAPIDKey(path string) ([]byte, error) {
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	return text, writeDurably(path, text)
+}
+
+// followUpgrade gives a user who has come into a room the settings that they had
+// in the one it replaces.
+func (s *Server) followUpgrade(ctx context.Context, user, roomID string) {
+	ctx = context.WithoutCancel(ctx)
+	next, err := s.rooms.Room(ctx, roomID)
+	if err == nil {
+		var old *room.Room
+		if old, err = s.predecessor(ctx, next, user); old != nil {
+			err = s.push.Follow(ctx, user, old, next)
+		}
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "settings did not follow into a new room", "err", err)
+	}
+}
+
+// predecessor is the room that r replaces, if user has been there and it says so
+// too; nil otherwise.
+func (s *Server) predecessor(ctx context.Context, r *room.Room, user string) (*room.Room, error) {
+	create, err := s.rooms.StateEvent(ctx, r, r.Current().State, "m.room.create", "")
+	if err != nil || create == nil {
+		return nil, err
+	}
+	before, _ := create.Get("predecessor")
+	id, ok := canonjson.GetString(before, "room_id")
+	if !ok {
+		return nil, nil
+	}
+	m, err := s.rooms.Membership(ctx, id, user)
+	if err != nil || m == store.None {
+		return nil, nil // unknown here, or none of theirs
+	}
+	old, err := s.rooms.Room(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	tombstone, err := s.rooms.StateEvent(ctx, old, old.Current().State, "m.room.tombstone", "")
+	if err != nil || tombstone == nil {
+		return nil, err
+	}
+	if to, _ := tombstone.GetString("replacement_room"); to != r.ID {
+		return nil, nil
+	}
+	return old, nil
 }

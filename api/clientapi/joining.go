@@ -97,6 +97,9 @@ func (a *Rooms) join(ctx context.Context, roomID string, req joinReq) (roomIDAns
 		}
 	}
 	err := a.Engine.Join(ctx, who.User, roomID, room.JoinRequest{Reason: req.Reason, ThirdPartySigned: signed, Guest: who.Guest, Content: req.Content})
+	if err == nil {
+		a.joined(ctx, who.User, roomID)
+	}
 	return roomIDAnswer{RoomID: roomID}, err
 }
 

@@ -46,5 +46,14 @@ func (a *Rooms) upgradeRoom(ctx context.Context, r *http.Request, req upgradeReq
 	if err != nil {
 		return upgradeAnswer{}, err
 	}
+	a.joined(ctx, httpx.Who(ctx).User, next.ID)
 	return upgradeAnswer{Replacement: next.ID}, nil
+}
+
+// joined lets the settings of a user follow them into a room that replaces
+// another (client-server-api/#server-behaviour-19).
+func (a *Rooms) joined(ctx context.Context, user, roomID string) {
+	if a.Joined != nil {
+		a.Joined(ctx, user, roomID)
+	}
 }

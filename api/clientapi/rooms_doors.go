@@ -25,6 +25,9 @@ import (
 // Rooms are the doors to rooms: making, entering and leaving them, what is said
 // in them, and how they are found.
 type Rooms struct {
+	// Joined is told who has come into a room by their own will; may be nil.
+	Joined func(ctx context.Context, user, roomID string)
+
 	Engine    *room.Engine
 	Directory *directory.Directory
 	Hub       *notify.Hub

@@ -60,6 +60,7 @@ type SlideExtensions struct {
 	AccountData SlideExtension `json:"account_data"`
 	Receipts    SlideExtension `json:"receipts"`
 	Typing      SlideExtension `json:"typing"`
+	Threads     SlideExtension `json:"io.element.msc4308.thread_subscriptions"`
 }
 
 // SlideExtension turns an extension on, for the rooms of some lists and some
