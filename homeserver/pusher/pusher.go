@@ -67,6 +67,7 @@ type Engine struct {
 	total  atomic.Int64  // pushers of the server, as far as is known
 	wake   chan struct{} // holds one token
 	slots  chan struct{} // one for each request under way
+	moved  atomic.Bool   // the cursor in the store is ahead of the one here
 
 	mu      sync.Mutex
 	live    map[int64]*delivery
@@ -225,6 +226,9 @@ func (e *Engine) begin() error {
 // step looks at the next events and reports whether there are more.
 func (e *Engine) step(ctx context.Context) (behind bool, err error) {
 	pos := e.DB.Position()
+	if e.moved.Swap(false) {
+		e.cursor = -1
+	}
 	if e.total.Load() == 0 || e.cursor >= pos {
 		return false, nil
 	}

@@ -73,6 +73,9 @@ func (e *Engine) Set(ctx context.Context, p store.Pusher, appending bool) error 
 			}
 		}
 		tx.AfterCommit(func() {
+			if total == 0 {
+				e.moved.Store(true)
+			}
 			if isNew {
 				e.total.Add(1)
 			}
