@@ -46,6 +46,7 @@ var order = strings.Fields(`
 	homeserver/room
 	homeserver/account
 	homeserver/personal
+	homeserver/delayed
 	homeserver/notice
 	homeserver/typing
 	homeserver/receipt

@@ -24,6 +24,7 @@ import (
 	"hearth/base/store"
 	"hearth/calls/turn"
 	"hearth/homeserver/account"
+	"hearth/homeserver/delayed"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
 	"hearth/homeserver/feed"
@@ -63,6 +64,7 @@ type Server struct {
 	steward   *steward.Steward
 	people    *people.Directory
 	notices   *notice.Engine
+	delayed   *delayed.Engine
 	keys      *e2ee.Engine
 	media     *media.Engine
 	feed      *feed.Feed
@@ -163,13 +165,14 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.search = search.New(search.Config{DB: s.db, Log: s.log})
 	s.notices = notice.New(notice.Config{DB: s.db, Rooms: s.rooms, Personal: s.personal})
+	s.delayed = delayed.New(delayed.Config{DB: s.db, Rooms: s.rooms, Log: s.log})
 	s.people = people.New(people.Config{DB: s.db, Rooms: s.rooms})
 	s.steward = steward.New(steward.Config{DB: s.db, Rooms: s.rooms, Directory: s.directory, Log: s.log})
 	s.feed = feed.New(feed.Config{
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
-	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher}
+	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed}
 }
 
 // Start listens and serves. When it returns without error, every listener is

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"hearth/api/httpx"
+	"hearth/homeserver/delayed"
 	"hearth/matrix/roomver"
 )
 
@@ -36,6 +37,7 @@ type capabilities struct {
 	GetLoginToken  enabled      `json:"m.get_login_token"`
 	ProfileFields  enabled      `json:"m.profile_fields"`
 	ForgetOnLeave  enabled      `json:"m.forget_forced_upon_leave"`
+	Delayed        delayLimits  `json:"m.delayed_events"`    // MSC4140
 	WebPush        *webPush     `json:"m.webpush,omitempty"` // MSC4174
 	OldWebPush     *webPush     `json:"org.matrix.msc4174.webpush,omitempty"`
 }
@@ -43,6 +45,11 @@ type capabilities struct {
 type webPush struct {
 	Enabled bool   `json:"enabled"`
 	VAPID   string `json:"vapid"`
+}
+
+type delayLimits struct {
+	MaxDelay     int64 `json:"max_delay_ms"`
+	MaxScheduled int   `json:"max_scheduled"`
 }
 
 type capabilitiesRes struct {
@@ -58,6 +65,7 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 		SetDisplayName: enabled{true},
 		SetAvatarURL:   person,
 		ProfileFields:  person,
+		Delayed:        delayLimits{delayed.MaxDelay.Milliseconds(), delayed.MaxScheduled},
 	}
 	if a.WebPush != "" {
 		c.WebPush = &webPush{true, a.WebPush}

@@ -23,6 +23,12 @@ func (a *Rooms) roomSendRoutes() []httpx.Route {
 
 // sendMessage: client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid
 func (a *Rooms) sendMessage(ctx context.Context, r *http.Request, body json.RawMessage) (httpx.Raw, error) {
+	if delay, err := delayOf(r); delay != 0 || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return a.later(ctx, r, delay, nil, body)
+	}
 	who := httpx.Who(ctx)
 	d := room.Draft{
 		Sender: who.User, Type: r.PathValue("eventType"), Content: body,

@@ -27,6 +27,12 @@ func (a *Rooms) roomStateRoutes() []httpx.Route {
 // setRoomStateWithKey: client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey
 func (a *Rooms) setRoomStateWithKey(ctx context.Context, r *http.Request, body json.RawMessage) (httpx.Raw, error) {
 	who, roomID, key := httpx.Who(ctx), r.PathValue("roomId"), r.PathValue("stateKey")
+	if delay, err := delayOf(r); delay != 0 || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return a.later(ctx, r, delay, &key, body)
+	}
 	d := room.Draft{Sender: who.User, Device: who.Device, Type: r.PathValue("eventType"), StateKey: &key, Content: body}
 	id, err := a.setState(ctx, who, roomID, d)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"hearth/api/httpx"
 	"hearth/base/notify"
 	"hearth/base/store"
+	"hearth/homeserver/delayed"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/notice"
@@ -34,6 +35,7 @@ type Rooms struct {
 	Search    *search.Engine
 	People    *people.Directory
 	Notices   *notice.Engine // nil for none
+	Delayed   *delayed.Engine
 	Spaces    *spaces.Engine
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
 	Steward   *steward.Steward // knows which rooms are closed; nil for none
@@ -49,7 +51,7 @@ func (a *Rooms) Routes() []httpx.Route {
 		a.createRoomRoutes(), a.joiningRoutes(), a.invitingRoutes(), a.leavingRoutes(), a.kickingRoutes(), a.banningRoutes(),
 		a.knockingRoutes(), a.roomStateRoutes(), a.roomSendRoutes(), a.redactionRoutes(), a.eventContextRoutes(),
 		a.messagePaginationRoutes(), a.roomsRoutes(), a.directoryRoutes(), a.listPublicRoomsRoutes(), a.roomUpgradesRoutes(),
-		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(), a.usersRoutes(),
+		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(), a.usersRoutes(), a.delayedEventRoutes(),
 		a.relationsRoutes(), a.threadsListRoutes(), a.searchRoutes(), a.roomEventByTimestampRoutes(),
 		a.roomSummaryRoutes(), a.spaceHierarchyRoutes(), a.mutualRoomsRoutes(),
 	} {

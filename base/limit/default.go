@@ -32,6 +32,9 @@ func Default() map[string]Rate {
 		"directory": {Every: 200 * time.Millisecond, Burst: 50},
 		"search":    {Every: 200 * time.Millisecond, Burst: 30},
 
+		// Many who are in calls behind one address keep their memberships alive.
+		"delayed": {Every: 10 * time.Millisecond, Burst: 500},
+
 		// Account data, tags, filters and push rules. A client may bring all of
 		// them along when it is new.
 		"pushers":  {Every: time.Second, Burst: 30},

@@ -18,6 +18,7 @@ type EncodeOptions struct {
 	Now        int64       // milliseconds since 1970, for the age
 	Membership string      // the client's user at the time of the event; "" leaves it out
 	TxnID      string      // only for the device that sent the event
+	DelayID    string      // only for the sender of a delayed event
 	Replaces   *room.Event // the state event before it, nil if none
 	HidePrev   bool        // the user may not see what Replaces says, only that it was there
 	Because    *room.Event // the redaction that emptied the event, nil if none
@@ -37,6 +38,10 @@ func AppendEvent(dst []byte, ev *room.Event, o EncodeOptions) []byte {
 	if o.TxnID != "" {
 		dst = append(dst, `,"transaction_id":`...)
 		dst = canonjson.Quote(dst, o.TxnID)
+	}
+	if o.DelayID != "" {
+		dst = append(dst, `,"org.matrix.msc4140.delay_id":`...)
+		dst = canonjson.Quote(dst, o.DelayID)
 	}
 	if p := o.Replaces; p != nil {
 		if !o.HidePrev {
@@ -127,9 +132,7 @@ func (x *Encoder) AppendState(ctx context.Context, dst []byte, r *room.Room, eve
 			dst = append(dst, ',')
 		}
 		o := EncodeOptions{Now: x.now, Because: because[ev.RedactedBy]}
-		if x.sent(ev) {
-			o.TxnID = ev.TxnID
-		}
+		x.sign(&o, ev)
 		dst = AppendEvent(dst, ev, o)
 	}
 	return append(dst, ']'), nil
@@ -161,9 +164,15 @@ func (x *Encoder) byNID(ctx context.Context, r *room.Room, nids []int64) (map[in
 	return out, nil
 }
 
-// sent reports whether the client itself sent ev in a transaction.
-func (x *Encoder) sent(ev *room.Event) bool {
-	return ev.TxnID != "" && ev.TxnDevice == x.device && ev.Sender == x.user
+// sign tells the client which of its requests made ev, if it was one of its own.
+func (x *Encoder) sign(o *EncodeOptions, ev *room.Event) {
+	switch {
+	case ev.TxnID == "" || ev.Sender != x.user:
+	case ev.TxnDevice == x.device:
+		o.TxnID = ev.TxnID
+	case ev.TxnDevice == room.DelayedDevice:
+		o.DelayID = ev.TxnID
+	}
 }
 
 // Append appends one event of room r.
@@ -181,9 +190,7 @@ func (x *Encoder) Append(ctx context.Context, dst []byte, r *room.Room, v *room.
 
 func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) ([]byte, error) {
 	o := EncodeOptions{Now: x.now, Replaces: s.replaces, Because: s.because, HidePrev: true}
-	if x.sent(ev) {
-		o.TxnID = ev.TxnID
-	}
+	x.sign(&o, ev)
 	if v == nil {
 		return AppendEvent(dst, ev, o), nil
 	}

@@ -221,6 +221,11 @@ func refusal(ev *pdu.Event, err error) error {
 	return &mxerr.Error{Code: mxerr.Forbidden, Text: "You may not send this " + ev.Type + ": " + err.Error()}
 }
 
+// DelayedDevice stands for the device in the transactions of events that were
+// sent later (MSC4140); their ids are the transaction ids. No client can have a
+// device of that name.
+const DelayedDevice = "\x01delayed"
+
 // txnKey identifies a client's request (client-server-api/#transaction-identifiers).
 func txnKey(room string, d Draft) []byte {
 	h := sha256.New()

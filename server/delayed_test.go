@@ -1,0 +1,266 @@
+package server_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"hearth/base/config"
+	"hearth/base/db/dbtest"
+	"hearth/e2e"
+	"hearth/homeserver/delayed"
+)
+
+const msc4140 = "/_matrix/client/unstable/org.matrix.msc4140"
+
+// sendLater schedules a message the way clients do today.
+func sendLater(t *testing.T, who *e2e.Client, room, txn, text string, delay time.Duration) string {
+	t.Helper()
+	var res struct {
+		ID string `json:"delay_id"`
+	}
+	path := fmt.Sprintf("%s/rooms/%s/send/m.room.message/%s?org.matrix.msc4140.delay=%d", v3, url.PathEscape(room), txn, delay.Milliseconds())
+	if err := who.Do(t.Context(), http.MethodPut, path, map[string]string{"msgtype": "m.text", "body": text}, &res); err != nil {
+		t.Fatal(err)
+	}
+	return res.ID
+}
+
+// heard is a message, as a client sees it.
+type heard struct {
+	Sender   string
+	Content  struct{ Body string }
+	TS       int64 `json:"origin_server_ts"`
+	Unsigned struct {
+		DelayID string `json:"org.matrix.msc4140.delay_id"`
+	}
+}
+
+// listen waits until somebody says text in a room that who is in.
+func listen(t *testing.T, who *e2e.Client, room, text string) heard {
+	t.Helper()
+	since := ""
+	for {
+		var res struct {
+			Next  string `json:"next_batch"`
+			Rooms struct {
+				Join map[string]struct {
+					Timeline struct{ Events []heard }
+				}
+			}
+		}
+		if err := who.Do(t.Context(), http.MethodGet, v3+"/sync?timeout=20000&since="+url.QueryEscape(since), nil, &res); err != nil {
+			t.Fatal(err)
+		}
+		for _, ev := range res.Rooms.Join[room].Timeline.Events {
+			if ev.Content.Body == text {
+				return ev
+			}
+		}
+		if since != "" && since == res.Next {
+			t.Fatalf("nobody said %q", text)
+		}
+		since = res.Next
+	}
+}
+
+// act manages an event without a token.
+func act(t *testing.T, h *house, id, action string) error {
+	t.Helper()
+	return e2e.NewClient(h.url, h.http).Do(t.Context(), http.MethodPost, msc4140+"/delayed_events/"+id+"/"+action, struct{}{}, nil)
+}
+
+type delays struct {
+	Waiting []struct {
+		ID      string `json:"delay_id"`
+		Room    string `json:"room_id"`
+		Type    string
+		Delay   int64 `json:"delay_ms"`
+		Content json.RawMessage
+	} `json:"delayed_events"`
+	Ended []struct {
+		Outcome, Reason string
+		Error           struct{ Errcode string }
+	} `json:"finalised"`
+}
+
+func delaysOf(t *testing.T, who *e2e.Client, query string) (d delays) {
+	t.Helper()
+	if err := who.Do(t.Context(), http.MethodGet, msc4140+"/delayed_events"+query, nil, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestEventsAreSentLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice, bob := h.user(t, "alice"), h.user(t, "bob")
+		r := room(t, alice, bob)
+		start := time.Now()
+		id := sendLater(t, alice, r, "a", "I left the call", 300*time.Millisecond)
+		if again := sendLater(t, alice, r, "a", "", 300*time.Millisecond); again != id {
+			t.Errorf("the same request again got %s, the first %s", again, id)
+		}
+		got := listen(t, bob, r, "I left the call")
+		if late := got.TS - start.UnixMilli(); late < 300 {
+			t.Errorf("the event was sent after %d ms", late)
+		}
+		if got.Unsigned.DelayID != "" {
+			t.Error("others are told the delay id")
+		}
+		if got := listen(t, alice, r, "I left the call").Unsigned.DelayID; got != id {
+			t.Errorf("the sender is told the delay id %q, not %q", got, id)
+		}
+		if d := delaysOf(t, alice, ""); len(d.Waiting) != 0 {
+			t.Errorf("what was sent waits on: %+v", d.Waiting)
+		}
+		ended := delaysOf(t, alice, "?status=finalised").Ended
+		if len(ended) != 1 || ended[0].Outcome != "send" || ended[0].Reason != "delay" {
+			t.Errorf("what was sent has ended as %+v", ended)
+		}
+	})
+}
+
+func TestDelayedEventsAreManagedWithoutToken(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice, bob := h.user(t, "alice"), h.user(t, "bob")
+		r := room(t, alice, bob)
+		sent, cancelled := sendLater(t, alice, r, "a", "now", time.Hour), sendLater(t, alice, r, "b", "never", time.Hour)
+		var later struct {
+			ID string `json:"delay_id"`
+		}
+		path := fmt.Sprintf("%s/rooms/%s/delayed_event/org.example.state/c", msc4140, url.PathEscape(r))
+		body := map[string]any{"delay_ms": 700_000, "state_key": "x", "content": map[string]int{"n": 1}}
+		if err := alice.Do(t.Context(), http.MethodPut, path, body, &later); err != nil {
+			t.Fatal(err)
+		}
+		if d := delaysOf(t, alice, "").Waiting; len(d) != 3 || d[0].ID != later.ID || d[0].Delay != 700_000 || d[0].Room != r || string(d[0].Content) != `{"n":1}` {
+			t.Errorf("alice's delayed events are %+v", d)
+		}
+		if d := delaysOf(t, bob, "").Waiting; len(d) != 0 {
+			t.Errorf("bob sees alice's delayed events: %+v", d)
+		}
+		if err := bob.Do(t.Context(), http.MethodGet, msc4140+"/delayed_events/"+sent, nil, nil); !is(err, 404, "M_NOT_FOUND") {
+			t.Errorf("bob asks for alice's delayed event: %v", err)
+		}
+
+		for _, s := range []struct {
+			id, action string
+			status     int
+			code       string
+		}{
+			{sent, "restart", 0, ""},
+			{sent, "send", 0, ""},
+			{sent, "send", 0, ""},
+			{sent, "cancel", 409, "M_UNKNOWN"},
+			{cancelled, "cancel", 0, ""},
+			{cancelled, "cancel", 0, ""},
+			{cancelled, "send", 409, "M_UNKNOWN"},
+			{cancelled, "restart", 409, "M_UNKNOWN"},
+			{"nothing", "send", 404, "M_NOT_FOUND"},
+			{sent, "oops", 404, "M_UNRECOGNIZED"},
+		} {
+			err := act(t, h, s.id, s.action)
+			if s.status == 0 && err != nil || s.status != 0 && !is(err, s.status, s.code) {
+				t.Errorf("%s: %v, want %d %s", s.action, err, s.status, s.code)
+			}
+		}
+		listen(t, bob, r, "now")
+
+		// As it was at first: the action in the body.
+		err := e2e.NewClient(h.url, h.http).Do(t.Context(), http.MethodPost, msc4140+"/delayed_events/"+later.ID, map[string]string{"action": "send"}, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		if err := bob.Do(t.Context(), http.MethodGet, v3+"/rooms/"+url.PathEscape(r)+"/state/org.example.state/x", nil, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDelayedEventsAreBounded(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	r := room(t, alice)
+	path := func(delay int64, txn int) string {
+		return fmt.Sprintf("%s/rooms/%s/send/m.room.message/%d?org.matrix.msc4140.delay=%d", v3, url.PathEscape(r), txn, delay)
+	}
+	send := func(delay int64, txn int) error {
+		return alice.Do(t.Context(), http.MethodPut, path(delay, txn), struct{}{}, nil)
+	}
+	for _, delay := range []int64{0, -1} {
+		if err := send(delay, 0); !is(err, 400, "M_INVALID_PARAM") {
+			t.Errorf("a delay of %d: %v", delay, err)
+		}
+	}
+	for _, delay := range []int64{delayed.MaxDelay.Milliseconds() + 1, 1 << 62} {
+		if err := send(delay, 0); !is(err, 400, "M_UNKNOWN") {
+			t.Errorf("a delay of %d: %v", delay, err)
+		}
+	}
+	for i := range delayed.MaxScheduled {
+		if err := send(delayed.MaxDelay.Milliseconds(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := send(1000, delayed.MaxScheduled); !is(err, 429, "M_LIMIT_EXCEEDED") {
+		t.Errorf("one more than one may schedule: %v", err)
+	}
+}
+
+// TestDelayedEventsThatFail: whether an event may be sent is asked when it is.
+func TestDelayedEventsThatFail(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice, bob := h.user(t, "alice"), h.user(t, "bob")
+		r := room(t, alice, bob)
+		id := sendLater(t, bob, r, "a", "too late", time.Hour)
+		if err := alice.Do(t.Context(), http.MethodPost, v3+"/rooms/"+url.PathEscape(r)+"/ban", map[string]string{"user_id": bob.UserID}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := act(t, h, id, "send"); !is(err, 403, "M_FORBIDDEN") {
+			t.Errorf("sending what may not be sent: %v", err)
+		}
+		if d := delaysOf(t, bob, "").Waiting; len(d) != 1 {
+			t.Errorf("after that there wait %+v", d)
+		}
+		if err := bob.Do(t.Context(), http.MethodPut, fmt.Sprintf("%s/rooms/%s/send/m.room.message/b?org.matrix.msc4140.delay=1", v3, url.PathEscape(r)), struct{}{}, nil); !is(err, 403, "M_FORBIDDEN") {
+			t.Errorf("scheduling in a room that one was banned from: %v", err)
+		}
+	})
+}
+
+// TestDelayedEventsSurviveRestarts: what falls due while the server is away is
+// sent when it is back.
+func TestDelayedEventsSurviveRestarts(t *testing.T) {
+	for name, database := range map[string]func(*testing.T) string{
+		"sqlite": func(*testing.T) string { return "" }, "postgres": func(t *testing.T) string { return dbtest.Postgres(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, database := t.TempDir(), database(t)
+			at := func(cfg *config.Config) { cfg.Storage.Dir = dir }
+			h := newHouse(t, database, at)
+			alice := h.user(t, "alice")
+			r := room(t, alice)
+			sendLater(t, alice, r, "a", "overdue", 50*time.Millisecond)
+			id := sendLater(t, alice, r, "b", "to come", time.Hour)
+			h.stop(t)
+			h = newHouse(t, database, at)
+			alice.URL = h.url
+			listen(t, alice, r, "overdue")
+			if err := act(t, h, id, "send"); err != nil {
+				t.Error(err)
+			}
+			listen(t, alice, r, "to come")
+		})
+	}
+}
+
+// is reports whether err is an answer with a status and an errcode.
+func is(err error, status int, code string) bool {
+	var refusal *e2e.StatusError
+	return errors.As(err, &refusal) && refusal.Status == status && refusal.Code == code
+}
