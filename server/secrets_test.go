@@ -200,3 +200,43 @@ func TestBackupComesBackWhole(t *testing.T) {
 		}
 	})
 }
+
+// TestEventsOfDehydratedDevice: a batch has a token, by whatever name and method
+// the client hands it back, and the end is an answer without events; by GET also
+// without a token, which is what matrix-js-sdk looks for.
+func TestEventsOfDehydratedDevice(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice, bob := h.user(t, "alice"), h.user(t, "bob")
+	const base = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
+	err := alice.Do(t.Context(), http.MethodPut, base, map[string]any{
+		"device_id": "DREAM", "device_data": map[string]string{"algorithm": "org.matrix.msc3814.v2"},
+		"device_keys": map[string]any{
+			"user_id": alice.UserID, "device_id": "DREAM", "algorithms": []string{}, "keys": map[string]string{}, "signatures": struct{}{}, "dehydrated": true,
+		},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, bob, alice.UserID, "a", 1)
+	type answer struct {
+		events
+		Next string `json:"next_batch"`
+	}
+	for name, next := range map[string]func(string) (method, query string, body any){
+		"from":       func(s string) (string, string, any) { return http.MethodGet, "?from=" + s, nil },
+		"next_batch": func(s string) (string, string, any) { return http.MethodGet, "?next_batch=" + s, nil },
+		"the body":   func(s string) (string, string, any) { return http.MethodPost, "", map[string]string{"next_batch": s} },
+	} {
+		var first, last answer
+		if err := alice.Do(t.Context(), http.MethodGet, base+"/DREAM/events", nil, &first); err != nil {
+			t.Fatal(err)
+		}
+		method, query, body := next(first.Next)
+		if err := alice.Do(t.Context(), method, base+"/DREAM/events"+query, body, &last); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(first.numbers(), []int{1}) || first.Next == "" || last.numbers() != nil || (last.Next == "") != (method == http.MethodGet) {
+			t.Errorf("by %s: %+v, then %+v", name, first, last)
+		}
+	}
+}

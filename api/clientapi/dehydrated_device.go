@@ -1,6 +1,7 @@
 package clientapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -60,18 +61,22 @@ type dehydratedEventsReq struct {
 
 type dehydratedEventsRes struct {
 	Events    []json.RawMessage `json:"events"`
-	NextBatch string            `json:"next_batch"`
+	NextBatch string            `json:"next_batch,omitempty"`
 }
 
-// dehydratedEvents: MSC3814, "Rehydrating a device"
+// dehydratedEvents: MSC3814, "Rehydrating a device". Of those who ask by GET,
+// matrix-js-sdk calls the token "from" and asks until it is given none; others
+// stop at the answer without events, as those do who ask by POST.
 func (a *Encryption) dehydratedEvents(ctx context.Context, r *http.Request, req dehydratedEventsReq) (dehydratedEventsRes, error) {
-	if q := r.URL.Query().Get("next_batch"); q != "" {
-		req.NextBatch = q
-	}
+	q := r.URL.Query()
+	req.NextBatch = cmp.Or(q.Get("next_batch"), q.Get("from"), req.NextBatch)
 	messages, next, err := a.Keys.DehydratedMail(ctx, httpx.Who(ctx).User, r.PathValue("deviceId"), req.NextBatch)
 	res := dehydratedEventsRes{Events: make([]json.RawMessage, len(messages)), NextBatch: next}
 	for i, m := range messages {
 		res.Events[i] = m
+	}
+	if len(messages) == 0 && r.Method == http.MethodGet {
+		res.NextBatch = ""
 	}
 	return res, err
 }

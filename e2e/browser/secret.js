@@ -99,6 +99,25 @@ async function keepSafe() {
 const backedUp = (count) =>
     until(async () => (await client.http.authedRequest("GET", "/room_keys/version")).count >= count);
 
+// sleep leaves a device on the server that collects keys while this person has none
+// (MSC3814).
+const sleep = () => crypto().startDehydration({ rehydrate: false });
+
+// wake takes the keys that the device on the server collected.
+async function wake() {
+    let keys = 0;
+    client.on(CryptoEvent.RehydrationProgress, (roomKeys) => (keys = roomKeys));
+    await crypto().startDehydration();
+    return keys;
+}
+
+// knows waits until this device has heard of that many devices of somebody.
+const knows = (user, devices) =>
+    until(async () => (await crypto().getUserDeviceInfo([user])).get(user)?.size >= devices);
+
+// startAnew has the next message encrypted with a key that nobody has yet.
+const startAnew = (roomId) => crypto().forceDiscardSession(roomId);
+
 async function createRoom(invited) {
     const { room_id } = await client.createRoom({
         preset: Preset.TrustedPrivateChat,
@@ -150,6 +169,7 @@ async function onServer(roomId) {
 // fetches the room keys. It returns how many those are.
 async function recover(key) {
     recoveryKey = decodeRecoveryKey(key);
+    await until(async () => (await crypto().getCrossSigningStatus()).publicKeysOnDevice);
     await crypto().bootstrapCrossSigning({});
     await crypto().loadSessionBackupPrivateKeyFromSecretStorage();
     await crypto().checkKeyBackupAndEnable();
@@ -228,5 +248,5 @@ async function until(done, seconds = 30) {
 
 window.person = {
     register, login, crossSign, keepSafe, backedUp, createRoom, joinWhenInvited, hasMember, say, sees, failsToRead,
-    onServer, recover, recoverInVain, propose, answer, theyMatch, trusts, comesToTrust, signed,
+    onServer, sleep, wake, knows, startAnew, recover, recoverInVain, propose, answer, theyMatch, trusts, comesToTrust, signed,
 };

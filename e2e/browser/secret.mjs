@@ -1,5 +1,5 @@
 // The story that browsers tell about secrets: two people encrypt what they say, compare emoji, and one of
-// them reads it all on a new device, first without and then with the recovery key. secret_test.go runs it:
+// them reads it all on a new device, first without and then with the recovery key. What was said while she had no device was kept for her by a dehydrated one. secret_test.go runs it:
 //
 //     HEARTH_URL=http://127.0.0.1:8008 HEARTH_SCREENSHOT=secret.png node secret.mjs
 //
@@ -63,15 +63,22 @@ try {
 
     // Alice loses her device; nothing but the server and the recovery key is left.
     await alice.backedUp(2);
+    await alice.sleep();
     await alice.page.close();
+    await bob.knows(aliceId, 2);
+    await bob.startAnew(room);
+    await bob.say(room, "You were away.");
     const laptop = await open("alice's laptop");
     await laptop.login(HEARTH_URL, aliceId, passwordOf("alice"));
-    report("without the key", { reads: await laptop.failsToRead(room, 3) });
-    report("wrong key", { outcome: await laptop.recoverInVain(), reads: await laptop.failsToRead(room, 3) });
+    report("without the key", { reads: await laptop.failsToRead(room, 4) });
+    report("wrong key", { outcome: await laptop.recoverInVain(), reads: await laptop.failsToRead(room, 4) });
     const imported = await laptop.recover(recoveryKey);
     await laptop.signed();
     await laptop.sees(room, "The key is under the stone.", "I put it back there.", "My tablet reads this too.");
-    report("recovered", { imported, reads: await laptop.failsToRead(room, 3) });
+    report("recovered", { imported, reads: await laptop.failsToRead(room, 4) });
+    const collected = await laptop.wake();
+    await laptop.sees(room, "You were away.");
+    report("awake", { imported: collected, reads: await laptop.failsToRead(room, 4) });
     if (HEARTH_SCREENSHOT) {
         await mkdir(dirname(HEARTH_SCREENSHOT), { recursive: true });
         await laptop.page.screenshot({ path: HEARTH_SCREENSHOT });

@@ -25,6 +25,13 @@ type secret struct {
 // What alice and bob said that nobody else may read.
 var whispered = []string{"The key is under the stone.", "I put it back there.", "My tablet reads this too."}
 
+// missed is what bob said while alice had no device but the dehydrated one.
+const missed = "You were away."
+
+func (s *secret) reads(text string) bool {
+	return slices.ContainsFunc(s.Reads, func(got *string) bool { return got != nil && *got == text })
+}
+
 func TestSecretsInBrowsers(t *testing.T) {
 	paths := programs(t)
 	e2e.OnBoth(t, func(t *testing.T, h *e2e.Hearth) {
@@ -62,16 +69,23 @@ func judgeSecrets(t *testing.T, steps []step) {
 			}
 		case "recovered":
 			for _, text := range whispered {
-				if !slices.ContainsFunc(s.Reads, func(got *string) bool { return got != nil && *got == text }) {
+				if !s.reads(text) {
 					t.Errorf("the laptop with the recovery key cannot read %q", text)
 				}
+			}
+			if s.reads(missed) {
+				t.Errorf("%q came from the backup, where nobody put its key", missed)
 			}
 			if s.Imported < 2 {
 				t.Errorf("%d keys came from the backup", s.Imported)
 			}
+		case "awake":
+			if !s.reads(missed) || s.Imported < 1 {
+				t.Errorf("the dehydrated device collected %d keys, and %q is among what the laptop reads: %v", s.Imported, missed, s.reads(missed))
+			}
 		}
 	}
-	if want := []string{"whisper", "emoji", "own emoji", "without the key", "wrong key", "recovered"}; !slices.Equal(told, want) {
+	if want := []string{"whisper", "emoji", "own emoji", "without the key", "wrong key", "recovered", "awake"}; !slices.Equal(told, want) {
 		t.Errorf("the story is incomplete: %q", told)
 	}
 }
@@ -86,7 +100,7 @@ func sameEmoji(t *testing.T, emoji []string) {
 // readsNothing is the control: whoever has no key reads nothing of it.
 func readsNothing(t *testing.T, s step) {
 	t.Helper()
-	if len(s.Reads) < len(whispered) {
+	if len(s.Reads) < len(whispered)+1 {
 		t.Errorf("%s: only %d messages were tried", s.Step, len(s.Reads))
 	}
 	for _, text := range s.Reads {
