@@ -62,6 +62,7 @@ var order = strings.Fields(`
 	homeserver/relation
 	homeserver/search
 	homeserver/feed
+	homeserver/appservice
 
 	calls/turn
 
@@ -96,7 +97,7 @@ var mayImport = map[string][]string{
 	"github.com/pelletier/go-toml/v2":          {"base/config", "cmd/hearth"},
 	"github.com/pion":                          {"calls/turn"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/spectest"},
-	"go.yaml.in/yaml/v3":                       {"dev"},
+	"go.yaml.in/yaml/v3":                       {"dev", "homeserver/appservice"},
 	"golang.org/x/crypto":                      {"*"},
 	"golang.org/x/image":                       {"homeserver/media"},
 	"golang.org/x/net":                         {"*"},

@@ -86,6 +86,18 @@ func StartIn(t testing.TB, data, binary, database string) *Hearth {
 	return h
 }
 
+// Configure adds a file to the configuration, for the next start.
+func (h *Hearth) Configure(t testing.TB, text string) {
+	t.Helper()
+	dir := filepath.Join(filepath.Dir(h.config), "conf.d")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "more.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Restart runs a server again that was stopped or killed.
 func (h *Hearth) Restart(t testing.TB) {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 // buildDoors makes the router with every door.
 func (s *Server) buildDoors() {
 	accounts := &clientapi.Accounts{
-		Engine: s.accounts, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
+		Engine: s.accounts, Services: s.services, TURNGuests: s.cfg.TURN.AllowGuests, DefaultRoomVersion: s.cfg.Rooms.DefaultVersion,
 		Unstable: []string{
 			clientapi.SlidingSync, "org.matrix.msc4222", "org.matrix.msc3814.v1", "org.matrix.msc3814", "org.matrix.e2e_cross_signing",
 			"org.matrix.msc3874", "org.matrix.msc3930", "org.matrix.msc4140", "org.matrix.msc4174", "org.matrix.msc4306", "org.matrix.msc4308", "uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable",
@@ -34,7 +34,7 @@ func (s *Server) buildDoors() {
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
 	rooms := &clientapi.Rooms{
 		Joined: s.followUpgrade,
-		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, People: s.people, Notices: s.notices, Delayed: s.delayed, Stopping: s.feed.Stopping(),
+		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, People: s.people, Notices: s.notices, Delayed: s.delayed, Services: s.services, Stopping: s.feed.Stopping(),
 		Spaces: &spaces.Engine{DB: s.db, Rooms: s.rooms, Directory: s.directory},
 	}
 	s.router.Add(rooms.Routes()...)

@@ -8,6 +8,7 @@ import (
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/account"
+	"hearth/homeserver/notice"
 	"hearth/homeserver/room"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -85,3 +86,9 @@ func (s *Server) leave(ctx context.Context, user string, nid int64) error {
 }
 
 var _ room.Profiles = profiles{}
+
+// reserved reports whether people cannot have a user name: the server itself
+// speaks under it, or an application service has it for its users.
+func (s *Server) reserved(localpart string) bool {
+	return localpart == notice.Localpart || s.services.ReservedUser(string(mxid.NewUserID(localpart, mxid.ServerName(s.cfg.ServerName))))
+}

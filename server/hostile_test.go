@@ -241,7 +241,7 @@ func TestAliceIsLeftAlone(t *testing.T) {
 			method, paths := s.paths(route, s.good)
 			for _, path := range paths {
 				for _, who := range []*e2e.Client{s.mallory, s.guest} {
-					got := s.ask(t, method, path, bearer(who.Token), `{"user_id":"@mallory:example.test","typing":true,"new_version":"11","visibility":"public"}`)
+					got := s.ask(t, method, path, bearer(who.Token), `{"user_id":"@mallory:example.test","typing":true,"new_version":"11","visibility":"public","delay_ms":1000,"content":{}}`)
 					if harmless := []string{"M_FORBIDDEN", "M_NOT_FOUND", "M_GUEST_ACCESS_FORBIDDEN"}; !slices.Contains(harmless, got.code) && !s.allowed(route) {
 						t.Errorf("%s %s by %s: %d %.200s", method, path, who.UserID, got.status, got.body)
 					}

@@ -24,6 +24,7 @@ import (
 	"hearth/base/store"
 	"hearth/calls/turn"
 	"hearth/homeserver/account"
+	"hearth/homeserver/appservice"
 	"hearth/homeserver/delayed"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
@@ -65,6 +66,7 @@ type Server struct {
 	people    *people.Directory
 	notices   *notice.Engine
 	delayed   *delayed.Engine
+	services  *appservice.Engine
 	keys      *e2ee.Engine
 	media     *media.Engine
 	feed      *feed.Feed
@@ -105,6 +107,10 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	services, err := appservice.Load(s.cfg.AppServices.Files, mxid.ServerName(s.cfg.ServerName))
+	if err != nil {
+		return err
+	}
 	source := s.cfg.Storage.Database
 	if source == "" {
 		source = filepath.Join(s.cfg.Storage.Dir, "hearth.db")
@@ -115,7 +121,7 @@ func (s *Server) build(ctx context.Context) error {
 	s.hub = notify.NewHub(s.db.Position())
 	s.db.OnCommit(s.hub.Advance)
 
-	s.buildEngines(keyID, key, vapid)
+	s.buildEngines(keyID, key, vapid, services)
 	blobs, err := blob.Open(filepath.Join(s.cfg.Storage.Dir, "media"))
 	if err != nil {
 		return err
@@ -128,19 +134,22 @@ func (s *Server) build(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pusher.VAPID) {
+func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pusher.VAPID, services []*appservice.Registration) {
 	name := mxid.ServerName(s.cfg.ServerName)
 	if s.cfg.Limits.Enabled {
 		s.limits = limit.New(limit.Default())
 	}
-	s.keys = e2ee.New(e2ee.Config{DB: s.db, Hub: s.hub, Server: name, Log: s.log})
+	s.keys = e2ee.New(e2ee.Config{
+		DB: s.db, Hub: s.hub, Server: name, Log: s.log,
+		Copy: func(tx *db.Tx, mail []store.DeviceMessage) error { return s.services.Copy(tx, mail) },
+	})
 	s.accounts = account.New(s.db, account.Options{
 		ServerName:   name,
 		Mode:         account.Mode(s.cfg.Registration.Mode),
 		OpenOnlyFrom: s.cfg.OpenOnlyFrom,
 		SharedSecret: s.cfg.Registration.SharedSecret,
 		Guests:       s.cfg.Registration.Guests,
-		Exclusive:    func(localpart string) bool { return localpart == notice.Localpart },
+		Exclusive:    s.reserved,
 		Log:          s.log,
 		Limits:       s.limits,
 		OnProfile:    s.onProfile,
@@ -166,13 +175,17 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	s.search = search.New(search.Config{DB: s.db, Log: s.log})
 	s.notices = notice.New(notice.Config{DB: s.db, Rooms: s.rooms, Personal: s.personal})
 	s.delayed = delayed.New(delayed.Config{DB: s.db, Rooms: s.rooms, Log: s.log})
+	s.services = appservice.New(appservice.Config{
+		DB: s.db, Server: name, Registrations: services, Accounts: s.accounts, Rooms: s.rooms, Directory: s.directory,
+		Typing: s.typing, Receipts: s.receipts, Presence: s.presence, Keys: s.keys, Log: s.log,
+	})
 	s.people = people.New(people.Config{DB: s.db, Rooms: s.rooms})
 	s.steward = steward.New(steward.Config{DB: s.db, Rooms: s.rooms, Directory: s.directory, Log: s.log})
 	s.feed = feed.New(feed.Config{
 		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
-	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed}
+	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed, s.services}
 }
 
 // Start listens and serves. When it returns without error, every listener is

@@ -10,6 +10,7 @@ import (
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
+	"hearth/homeserver/appservice"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 )
@@ -17,7 +18,8 @@ import (
 // Accounts are the doors to accounts, sessions and profiles, and those that
 // say what the server can do. It is also the httpx.Authenticator of all doors.
 type Accounts struct {
-	Engine *account.Engine
+	Engine   *account.Engine
+	Services *appservice.Engine
 	// Unstable are the features that /versions names besides those of this file.
 	Unstable []string
 	// WebPush is the public key that browsers subscribe with; "" for no Web Push.
@@ -35,7 +37,11 @@ type Accounts struct {
 var _ httpx.Authenticator = (*Accounts)(nil)
 
 // Authenticate finds the owner of an access token.
-func (a *Accounts) Authenticate(ctx context.Context, token string) (*httpx.Caller, error) {
+func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Identity) (*httpx.Caller, error) {
+	if s := a.Services.ByToken(token); s != nil {
+		user, err := s.Act(ctx, as.User, as.Device)
+		return &httpx.Caller{User: user, Device: as.Device, Token: token, Service: s.ID, Unlimited: !s.Limited}, err
+	}
 	s, err := a.Engine.Authenticate(ctx, token, httpx.Addr(ctx))
 	if err != nil {
 		return nil, err
@@ -53,6 +59,7 @@ func (a *Accounts) Routes() []httpx.Route {
 		a.versionsRoutes(), a.administrativeContactRoutes(), a.capabilitiesRoutes(), a.registrationRoutes(), a.registrationTokensRoutes(),
 		a.loginRoutes(), a.refreshRoutes(), a.logoutRoutes(), a.whoamiRoutes(), a.passwordManagementRoutes(),
 		a.accountDeactivationRoutes(), a.deviceManagementRoutes(), a.profileRoutes(), a.voipRoutes(), a.openIDRoutes(),
+		a.appservicePingRoutes(), a.thirdPartyLookupRoutes(),
 	} {
 		all = append(all, file...)
 	}
@@ -64,6 +71,7 @@ func session(ctx context.Context) *account.Session {
 	who := httpx.Who(ctx)
 	return &account.Session{
 		User: mxid.UserID(who.User), Device: who.Device, Guest: who.Guest, Admin: who.Admin, TokenID: who.TokenID,
+		Service: who.Service != "",
 	}
 }
 

@@ -24,6 +24,12 @@ func (a *Rooms) createRoomRoutes() []httpx.Route {
 // createRoom: client-server-api/#post_matrixclientv3createroom
 func (a *Rooms) createRoom(ctx context.Context, _ *http.Request, req room.CreateRequest) (roomIDAnswer, error) {
 	user := httpx.Who(ctx).User
+	if req.AliasName != "" {
+		alias := "#" + req.AliasName + ":" + string(a.Engine.Server)
+		if err := a.Services.MayName(httpx.Who(ctx).Service, alias); err != nil {
+			return roomIDAnswer{}, err
+		}
+	}
 	for _, target := range req.Invite {
 		if _, err := mxid.ParseUserID(target); err != nil {
 			return roomIDAnswer{}, err

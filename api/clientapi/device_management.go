@@ -25,7 +25,7 @@ func (a *Accounts) deviceManagementRoutes() []httpx.Route {
 		Auth:    httpx.Guest,
 		Limit:   "account",
 		MaxBody: smallBody,
-		Handler: httpx.JSON(a.updateDevice),
+		Handler: http.HandlerFunc(a.putDevice),
 		Spec:    "updateDevice",
 	}, {
 		Pattern: "DELETE /devices/{deviceId}",
@@ -80,6 +80,33 @@ func (a *Accounts) getDevice(ctx context.Context, r *http.Request, _ httpx.None)
 
 type updateDeviceReq struct {
 	DisplayName *string `json:"display_name"`
+}
+
+// putDevice is updateDevice, by which application services also make devices
+// (MSC4190).
+func (a *Accounts) putDevice(w http.ResponseWriter, r *http.Request) {
+	s := a.Services.ByID(httpx.Who(r.Context()).Service)
+	if s == nil || !s.Devices {
+		httpx.JSON(a.updateDevice).ServeHTTP(w, r)
+		return
+	}
+	var req updateDeviceReq
+	body, err := httpx.Body(r)
+	if err == nil {
+		err = httpx.Decode(body, &req)
+	}
+	fresh := false
+	if err == nil {
+		fresh, err = a.Engine.MakeDevice(r.Context(), session(r.Context()).User, r.PathValue("deviceId"), req.DisplayName)
+	}
+	switch {
+	case err != nil:
+		httpx.Fail(w, r, err)
+	case fresh:
+		httpx.Answer(w, r, http.StatusCreated, empty{})
+	default:
+		httpx.Answer(w, r, http.StatusOK, empty{})
+	}
 }
 
 // updateDevice: client-server-api/#put_matrixclientv3devicesdeviceid

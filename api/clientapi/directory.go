@@ -39,6 +39,9 @@ func (a *Rooms) setRoomAlias(ctx context.Context, r *http.Request, req roomIDAns
 	if _, err := mxid.ParseRoomID(req.RoomID); err != nil {
 		return empty{}, err
 	}
+	if err := a.Services.MayName(httpx.Who(ctx).Service, r.PathValue("roomAlias")); err != nil {
+		return empty{}, err
+	}
 	return empty{}, a.Directory.Add(ctx, directoryWho(ctx), r.PathValue("roomAlias"), req.RoomID)
 }
 
@@ -49,8 +52,18 @@ type aliasAnswer struct {
 
 // getRoomIDByAlias: client-server-api/#get_matrixclientv3directoryroomroomalias
 func (a *Rooms) getRoomIDByAlias(ctx context.Context, r *http.Request, _ httpx.None) (aliasAnswer, error) {
-	id, err := a.Directory.Resolve(ctx, r.PathValue("roomAlias"))
+	id, err := a.roomOf(ctx, r.PathValue("roomAlias"))
 	return aliasAnswer{RoomID: id, Servers: []string{string(a.Engine.Server)}}, err
+}
+
+// roomOf returns the room of an alias, which an application service may make for
+// the occasion.
+func (a *Rooms) roomOf(ctx context.Context, alias string) (roomID string, err error) {
+	roomID, err = a.Directory.Resolve(ctx, alias)
+	if err != nil && mxerr.From(err).Code == mxerr.NotFound && a.Services.WantAlias(ctx, alias) {
+		roomID, err = a.Directory.Resolve(ctx, alias)
+	}
+	return roomID, err
 }
 
 // deleteRoomAlias: client-server-api/#delete_matrixclientv3directoryroomroomalias

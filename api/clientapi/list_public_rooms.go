@@ -3,6 +3,7 @@ package clientapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/directory"
@@ -81,7 +82,11 @@ func (a *Rooms) queryPublicRooms(ctx context.Context, r *http.Request, req publi
 		if req.AllNetworks {
 			return nil, mxerr.New(mxerr.InvalidParam, "third_party_instance_id and include_all_networks exclude each other")
 		}
-		return &directory.Page{Rooms: []*directory.Entry{}}, nil // no bridge has rooms here
+		service, network, _ := strings.Cut(req.Network, "|")
+		q.Network = &directory.Network{Service: service, ID: network}
+	}
+	if req.AllNetworks {
+		q.Network = &directory.Network{}
 	}
 	return a.Directory.Search(ctx, q)
 }

@@ -33,7 +33,11 @@ type loginFlowsRes struct {
 
 // getLoginFlows: client-server-api/#get_matrixclientv3login
 func (a *Accounts) getLoginFlows(context.Context, *http.Request, httpx.None) (loginFlowsRes, error) {
-	return loginFlowsRes{[]loginFlow{{"m.login.password"}}}, nil
+	flows := []loginFlow{{"m.login.password"}}
+	if a.Services.Any() {
+		flows = append(flows, loginFlow{serviceLogin})
+	}
+	return loginFlowsRes{flows}, nil
 }
 
 type loginReq struct {
@@ -49,10 +53,12 @@ type loginReq struct {
 }
 
 // login: client-server-api/#post_matrixclientv3login
-func (a *Accounts) login(ctx context.Context, _ *http.Request, req loginReq) (grantRes, error) {
+func (a *Accounts) login(ctx context.Context, r *http.Request, req loginReq) (grantRes, error) {
 	switch {
 	case req.Type == "":
 		return grantRes{}, missing("type")
+	case req.Type == serviceLogin:
+		return a.loginForService(ctx, r, req)
 	case req.Type != "m.login.password":
 		e := mxerr.New(mxerr.Unknown, "This server does not know the login type %.64q", req.Type)
 		e.Status = http.StatusBadRequest
@@ -69,6 +75,38 @@ func (a *Accounts) login(ctx context.Context, _ *http.Request, req loginReq) (gr
 		Refresh: req.RefreshToken, Addr: httpx.Addr(ctx),
 	})
 	return grantOf(g), err
+}
+
+// serviceLogin is how application services register and log in
+// (client-server-api/#appservice-login).
+const serviceLogin = "m.login.application_service"
+
+func (a *Accounts) loginForService(ctx context.Context, r *http.Request, req loginReq) (grantRes, error) {
+	s, err := a.service(r)
+	if err != nil {
+		return grantRes{}, err
+	}
+	if s.Devices { // MSC4190
+		return grantRes{}, errServiceLogin()
+	}
+	who, err := req.identifier()
+	if err != nil {
+		return grantRes{}, err
+	}
+	name, err := s.Localpart(who.User)
+	if err != nil {
+		return grantRes{}, err
+	}
+	u, err := a.Engine.User(ctx, name)
+	if err != nil || u.Deactivated {
+		return grantRes{}, mxerr.New(mxerr.Forbidden, "The application service has not registered %s", who.User)
+	}
+	g, err := a.Engine.LoginAs(ctx, u.ID, req.DeviceID, req.InitialDeviceDisplayName, req.RefreshToken)
+	return grantOf(g), err
+}
+
+func errServiceLogin() error {
+	return mxerr.New("M_APPSERVICE_LOGIN_UNSUPPORTED", "This application service makes devices by itself").WithStatus(http.StatusBadRequest)
 }
 
 func (r loginReq) identifier() (account.Identifier, error) {

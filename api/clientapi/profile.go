@@ -51,6 +51,7 @@ func (a *Accounts) getUserProfile(ctx context.Context, r *http.Request, _ httpx.
 	if err != nil {
 		return nil, err
 	}
+	a.Services.WantUser(ctx, string(user))
 	return a.Engine.Profile(ctx, user)
 }
 

@@ -3,9 +3,11 @@ package clientapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
+	"hearth/homeserver/appservice"
 	"hearth/matrix/mxerr"
 )
 
@@ -36,6 +38,7 @@ func (a *Accounts) registrationRoutes() []httpx.Route {
 
 type registerReq struct {
 	Auth                     *account.Auth `json:"auth"`
+	Type                     string        `json:"type"` // m.login.application_service
 	Username                 string        `json:"username"`
 	Password                 string        `json:"password"`
 	DeviceID                 string        `json:"device_id"`
@@ -54,12 +57,54 @@ func (a *Accounts) register(ctx context.Context, r *http.Request, req registerRe
 	default:
 		return grantRes{}, mxerr.New(mxerr.InvalidParam, "The kind of account must be user or guest")
 	}
+	if req.Type == serviceLogin {
+		return a.registerForService(ctx, r, req)
+	}
 	g, err := a.Engine.Register(ctx, account.Registration{
 		Username: req.Username, Password: req.Password,
 		Device: req.DeviceID, DeviceName: req.InitialDeviceDisplayName,
 		InhibitLogin: req.InhibitLogin, Refresh: req.RefreshToken,
 	}, req.Auth, httpx.Addr(ctx))
 	return grantOf(g), err
+}
+
+// registerForService: application-service-api/#server-admin-style-permissions
+func (a *Accounts) registerForService(ctx context.Context, r *http.Request, req registerReq) (grantRes, error) {
+	s, err := a.service(r)
+	if err != nil {
+		return grantRes{}, err
+	}
+	if req.Username == "" {
+		return grantRes{}, missing("username")
+	}
+	name, err := s.Localpart(req.Username)
+	if err != nil {
+		return grantRes{}, err
+	}
+	n := account.NewUser{Localpart: strings.ToLower(name)}
+	if s.Devices && !req.InhibitLogin { // MSC4190
+		return grantRes{}, errServiceLogin()
+	}
+	if req.InhibitLogin {
+		user, err := a.Engine.Create(ctx, n)
+		return grantRes{UserID: user, HomeServer: user.Server()}, err
+	}
+	g, err := a.Engine.CreateAndLogin(ctx, n, req.DeviceID, req.InitialDeviceDisplayName, req.RefreshToken)
+	return grantOf(g), err
+}
+
+// service returns the application service that makes a request to an endpoint
+// which people use without a token.
+func (a *Accounts) service(r *http.Request) (*appservice.Service, error) {
+	token := httpx.AccessToken(r)
+	if token == "" {
+		return nil, mxerr.New(mxerr.MissingToken, "An application service shows its as_token")
+	}
+	s := a.Services.ByToken(token)
+	if s == nil {
+		return nil, mxerr.New(mxerr.UnknownToken, "No application service has this as_token")
+	}
+	return s, nil
 }
 
 type availableRes struct {

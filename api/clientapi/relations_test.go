@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"hearth/matrix/mxerr"
 )
@@ -135,6 +136,8 @@ func TestBundles(t *testing.T) {
 			t.Errorf("an edit by somebody else counts: %+v", b)
 		}
 		w.relate("alice", id, "m.replace", root, "one")
+		for now := time.Now().UnixMilli(); now == time.Now().UnixMilli(); { // of two edits in one millisecond the ids decide
+		}
 		second := w.relate("alice", id, "m.replace", root, "two")
 		if b := read("bob"); b.Replace == nil || b.Replace.text() != "two" || b.Replace.Unsigned["membership"] != "join" {
 			t.Errorf("the edit is %+v", b.Replace)

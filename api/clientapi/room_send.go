@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/room"
@@ -34,13 +35,30 @@ func (a *Rooms) sendMessage(ctx context.Context, r *http.Request, body json.RawM
 		Sender: who.User, Type: r.PathValue("eventType"), Content: body,
 		Device: who.Device, TxnID: r.PathValue("txnId"),
 	}
+	var err error
+	if d.Timestamp, err = givenTime(r); err != nil {
+		return nil, err
+	}
 	if d.Type == "m.room.redaction" {
-		var err error
 		if d.Redacts, d.Content, err = takeRedacts(body); err != nil {
 			return nil, err
 		}
 	}
 	return a.send(ctx, r.PathValue("roomId"), d)
+}
+
+// givenTime is the time that an application service gives an event, in ms, or 0
+// (application-service-api/#timestamp-massaging).
+func givenTime(r *http.Request) (int64, error) {
+	s := r.URL.Query().Get("ts")
+	if s == "" || httpx.Who(r.Context()).Service == "" {
+		return 0, nil
+	}
+	ts, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || ts < 0 || ts > canonjson.MaxInt {
+		return 0, mxerr.New(mxerr.InvalidParam, "ts must be a number of milliseconds")
+	}
+	return ts, nil
 }
 
 func (a *Rooms) send(ctx context.Context, roomID string, d room.Draft) (httpx.Raw, error) {

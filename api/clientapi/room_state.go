@@ -34,6 +34,10 @@ func (a *Rooms) setRoomStateWithKey(ctx context.Context, r *http.Request, body j
 		return a.later(ctx, r, delay, &key, body)
 	}
 	d := room.Draft{Sender: who.User, Device: who.Device, Type: r.PathValue("eventType"), StateKey: &key, Content: body}
+	var err error
+	if d.Timestamp, err = givenTime(r); err != nil {
+		return nil, err
+	}
 	id, err := a.setState(ctx, who, roomID, d)
 	if err != nil {
 		return nil, a.outside(ctx, err, roomID, who.User)

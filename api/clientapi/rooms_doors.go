@@ -9,6 +9,7 @@ import (
 	"hearth/api/httpx"
 	"hearth/base/notify"
 	"hearth/base/store"
+	"hearth/homeserver/appservice"
 	"hearth/homeserver/delayed"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/feed"
@@ -36,6 +37,7 @@ type Rooms struct {
 	People    *people.Directory
 	Notices   *notice.Engine // nil for none
 	Delayed   *delayed.Engine
+	Services  *appservice.Engine
 	Spaces    *spaces.Engine
 	Personal  *personal.Engine // account data and whom people ignore; nil for none
 	Steward   *steward.Steward // knows which rooms are closed; nil for none
@@ -51,7 +53,7 @@ func (a *Rooms) Routes() []httpx.Route {
 		a.createRoomRoutes(), a.joiningRoutes(), a.invitingRoutes(), a.leavingRoutes(), a.kickingRoutes(), a.banningRoutes(),
 		a.knockingRoutes(), a.roomStateRoutes(), a.roomSendRoutes(), a.redactionRoutes(), a.eventContextRoutes(),
 		a.messagePaginationRoutes(), a.roomsRoutes(), a.directoryRoutes(), a.listPublicRoomsRoutes(), a.roomUpgradesRoutes(),
-		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(), a.usersRoutes(), a.delayedEventRoutes(),
+		a.listJoinedRoomsRoutes(), a.roomInitialSyncRoutes(), a.oldSyncRoutes(), a.usersRoutes(), a.delayedEventRoutes(), a.appserviceRoomDirectoryRoutes(),
 		a.relationsRoutes(), a.threadsListRoutes(), a.searchRoutes(), a.roomEventByTimestampRoutes(),
 		a.roomSummaryRoutes(), a.spaceHierarchyRoutes(), a.mutualRoomsRoutes(),
 	} {
@@ -95,7 +97,7 @@ func (a *Rooms) outside(ctx context.Context, err error, roomID, user string) err
 // resolve returns the room id that a path part means, be it an alias.
 func (a *Rooms) resolve(ctx context.Context, idOrAlias string) (string, error) {
 	if strings.HasPrefix(idOrAlias, "#") {
-		return a.Directory.Resolve(ctx, idOrAlias)
+		return a.roomOf(ctx, idOrAlias)
 	}
 	if !strings.HasPrefix(idOrAlias, "!") {
 		return "", mxerr.New(mxerr.InvalidParam, "%q is neither a room id nor an alias", idOrAlias)
@@ -106,6 +108,7 @@ func (a *Rooms) resolve(ctx context.Context, idOrAlias string) (string, error) {
 // mayInvite refuses invites that are not wanted
 // (client-server-api/#invite-permission).
 func (a *Rooms) mayInvite(ctx context.Context, target string) error {
+	a.Services.WantUser(ctx, target)
 	if a.Personal == nil {
 		return nil
 	}

@@ -36,7 +36,7 @@ type town struct {
 // faces is an Authenticator for whom every name is a token.
 type faces struct{}
 
-func (faces) Authenticate(_ context.Context, token string) (*httpx.Caller, error) {
+func (faces) Authenticate(_ context.Context, token string, _ httpx.Identity) (*httpx.Caller, error) {
 	if token == "nobody" {
 		return nil, mxerr.New(mxerr.UnknownToken, "Unknown token")
 	}

@@ -18,7 +18,7 @@ func (a *Accounts) whoamiRoutes() []httpx.Route {
 
 type whoamiRes struct {
 	UserID   string `json:"user_id"`
-	DeviceID string `json:"device_id"`
+	DeviceID string `json:"device_id,omitempty"`
 	IsGuest  bool   `json:"is_guest"`
 }
 

@@ -4,6 +4,7 @@
 package httpx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -68,12 +69,31 @@ type Caller struct {
 	Admin   bool
 	Token   string // as sent, for logout
 	TokenID int64
+	// Service is the id of the application service that acts for User, "" for
+	// people.
+	Service   string
+	Unlimited bool // its requests are not counted
+}
+
+// Identity is whom an application service says that it acts for
+// (application-service-api/#identity-assertion). Tokens of people ignore it.
+type Identity struct {
+	User, Device string // "" if it does not say
+}
+
+// identity reads what stands in the query.
+func identity(r *http.Request) Identity {
+	if r.URL.RawQuery == "" {
+		return Identity{}
+	}
+	q := r.URL.Query()
+	return Identity{User: q.Get("user_id"), Device: cmp.Or(q.Get("device_id"), q.Get("org.matrix.msc3202.device_id"))}
 }
 
 // Authenticator finds the owner of an access token. A bad token is an
 // *mxerr.Error with M_UNKNOWN_TOKEN.
 type Authenticator interface {
-	Authenticate(ctx context.Context, token string) (*Caller, error)
+	Authenticate(ctx context.Context, token string, as Identity) (*Caller, error)
 }
 
 // Limiter takes one request from the bucket of key. A refused request may be
@@ -220,12 +240,12 @@ func (rt *Router) guard(route Route) http.Handler {
 
 func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 	if route.Auth != Anyone {
-		token := accessToken(r)
+		token := AccessToken(r)
 		if token == "" && route.Auth != Optional {
 			return mxerr.New(mxerr.MissingToken, "This endpoint needs an access token")
 		}
 		if token != "" {
-			who, err := rt.cfg.Auth.Authenticate(r.Context(), token)
+			who, err := rt.cfg.Auth.Authenticate(r.Context(), token, identity(r))
 			if err != nil {
 				return err
 			}
@@ -245,6 +265,9 @@ func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 	}
 	key := call.addr
 	if call.who != nil {
+		if call.who.Unlimited {
+			return nil
+		}
 		key = call.who.User
 	}
 	return Limit(rt.cfg.Limits, route.Limit, key)
@@ -262,9 +285,10 @@ func Limit(l Limiter, bucket, key string) error {
 	return e
 }
 
-// accessToken: client-server-api/#using-access-tokens. The query parameter is
+// AccessToken returns the token that a request shows, "" for none:
+// client-server-api/#using-access-tokens. The query parameter is
 // deprecated, and old bots still use it.
-func accessToken(r *http.Request) string {
+func AccessToken(r *http.Request) string {
 	if h := r.Header.Get("Authorization"); h != "" {
 		scheme, token, _ := strings.Cut(h, " ")
 		if strings.EqualFold(scheme, "Bearer") {

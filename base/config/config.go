@@ -33,6 +33,7 @@ type Config struct {
 	Limits       Limits       `toml:"limits"`
 	Media        Media        `toml:"media"`
 	Push         Push         `toml:"push"`
+	AppServices  AppServices  `toml:"appservices"`
 	Log          Log          `toml:"log"`
 
 	// The rest is set by "hearth trial" and cannot be written in a file.
@@ -204,6 +205,14 @@ type Push struct {
 	// your own network: "192.0.2.1", "10.0.0.0-10.255.255.255" or "10.0.0.0/8".
 	// With such an exemption gateways may also be named without TLS ("http://").
 	AllowedGateways []AddrRange `toml:"allowed_gateways" is:"peers"`
+}
+
+// AppServices is bridges to other networks, and bots that act for many users.
+type AppServices struct {
+	// Their registration files, for example ["bridges/whatsapp.yaml"]: those that
+	// they make for Synapse, as they are. Relative paths start at the folder of the
+	// main configuration file.
+	Files []string `toml:"files" is:"paths"`
 }
 
 // Log is what Hearth writes to standard error.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -29,6 +30,7 @@ var kinds = map[string]kind{
 	"external":   {parseExternal, writeExternal},
 	"choice":     {parseChoice, quote},
 	"path":       {parsePath, quote},
+	"paths":      {parsePaths, writePaths},
 	"text":       {parseText, quote},
 	"secret":     {parseText, quote},
 	"database":   {parseDatabase, quote},
@@ -133,6 +135,21 @@ func parseChoice(v any, tag fieldTag) (any, error) {
 
 // parsePath makes a relative path start at the configuration's folder, because
 // a service's working directory is nothing an operator can see.
+func parsePaths(v any, tag fieldTag) (any, error) {
+	return parseItems(v, `["bridge.yaml"]`, func(s string) (string, error) {
+		path, err := parsePath(s, tag)
+		if err == nil && path == "" {
+			err = errors.New(`an empty path; write for example "bridge.yaml"`)
+		}
+		if err != nil {
+			return "", err
+		}
+		return path.(string), nil
+	})
+}
+
+func writePaths(v any) string { return writeList(v.([]string), func(s string) string { return s }) }
+
 func parsePath(v any, tag fieldTag) (any, error) {
 	s, err := wantString(v, `"/var/lib/hearth"`)
 	if err != nil || s == "" || filepath.IsAbs(s) {

@@ -44,7 +44,9 @@ func attacks(r httpx.Route) (all []attack) {
 	for _, query := range queries {
 		all = append(all, attack{name: "query " + query, query: query})
 	}
-	if method, _, _ := strings.Cut(r.Pattern, " "); method != http.MethodGet {
+	// A file may be anything; server/media_test.go tries what is too large.
+	file := strings.HasPrefix(r.Pattern, "POST /upload") || strings.HasPrefix(r.Pattern, "PUT /upload")
+	if method, _, _ := strings.Cut(r.Pattern, " "); method != http.MethodGet && !file {
 		all = append(all, bodies...)
 		largest := max(r.MaxBody, httpx.DefaultMaxBody)
 		all = append(all, attack{name: "too large", body: `{"a":"` + strings.Repeat("x", int(largest)) + `"}`, want: []string{"M_TOO_LARGE"}})

@@ -84,6 +84,30 @@ func (e *Engine) RenameDevice(ctx context.Context, user mxid.UserID, id, name st
 	})
 }
 
+// MakeDevice adds a device without a token, for an application service (MSC4190),
+// or renames the one that is there. fresh tells which.
+func (e *Engine) MakeDevice(ctx context.Context, user mxid.UserID, id string, name *string) (fresh bool, err error) {
+	d := store.Device{User: string(user), ID: id, Created: e.nowMS()}
+	if name != nil {
+		d.Name = *name
+	}
+	if err := checkDevice(id, d.Name); err != nil {
+		return false, err
+	}
+	if !storable(id) || id == "" {
+		return false, mxerr.New(mxerr.InvalidParam, "This cannot be the id of a device")
+	}
+	return fresh, e.db.Write(ctx, func(tx *db.Tx) (err error) {
+		if fresh, err = store.AddDevice(tx, d); err != nil || fresh || name == nil {
+			return err
+		}
+		if _, err := store.RenameDevice(tx, d.User, id, d.Name); err != nil {
+			return err
+		}
+		return e.DeviceRenamed(tx, d.User, id)
+	})
+}
+
 // DeleteDevices logs devices of a user out; ids that are not there do not
 // matter. The user authenticates for it: the error may be *Challenge.
 func (e *Engine) DeleteDevices(ctx context.Context, s *Session, ids []string, auth *Auth, addr string) error {
@@ -106,6 +130,9 @@ func (e *Engine) Confirm(ctx context.Context, s *Session, operation string, auth
 
 // confirm makes the owner of a session type their password.
 func (e *Engine) confirm(ctx context.Context, s *Session, operationName string, auth *Auth, addr string) error {
+	if s.Service {
+		return nil
+	}
 	_, err := e.interact(ctx, operation{
 		name: operationName + " " + string(s.User), user: s.User, addr: addr,
 		flows: []Flow{{[]string{stagePassword}}},

@@ -18,6 +18,7 @@ type Session struct {
 	Guest   bool
 	Admin   bool
 	TokenID int64
+	Service bool // an application service, which has no password to be asked for
 
 	expires int64        // ms, 0 for never
 	noted   atomic.Int64 // ms; when use of the device was last noted

@@ -29,6 +29,8 @@ type Config struct {
 type Directory struct {
 	Config
 
+	observers []func(room int64)
+
 	stale atomic.Bool // the list in memory may differ from the store
 
 	mu   sync.Mutex
@@ -50,6 +52,22 @@ func New(c Config) *Directory {
 	d := &Directory{Config: c, list: &list{}}
 	c.Rooms.Observe(d.observe)
 	return d
+}
+
+// Observe registers a function that is called when a room gets or loses an alias.
+// It runs in the store's writer, so it must be quick. Call Observe before the first
+// request.
+func (d *Directory) Observe(f func(room int64)) { d.observers = append(d.observers, f) }
+
+// renamed tells observers of rooms when tx is durable.
+func (d *Directory) renamed(tx *db.Tx, rooms ...int64) {
+	tx.AfterCommit(func() {
+		for _, f := range d.observers {
+			for _, r := range rooms {
+				f(r)
+			}
+		}
+	})
 }
 
 // maxAliases bounds how many names a room has here.
@@ -105,6 +123,7 @@ func (d *Directory) Add(ctx context.Context, who Who, alias, roomID string) erro
 		if len(have) >= maxAliases {
 			return mxerr.New(mxerr.InvalidParam, "The room has %d aliases already", len(have))
 		}
+		d.renamed(tx, r.NID)
 		ok, err := store.InsertAlias(tx, store.Alias{Alias: alias, Room: r.NID, Creator: who.User, At: d.Now().UnixMilli()})
 		if err == nil && !ok {
 			err = mxerr.New(mxerr.Unknown, "The alias %s is taken", alias).WithStatus(409)
@@ -156,7 +175,10 @@ func (d *Directory) Remove(ctx context.Context, who Who, alias string) (roomID s
 			return "", err
 		}
 	}
-	return r.ID, d.DB.Write(ctx, func(tx *db.Tx) error { return store.DeleteAlias(tx, alias) })
+	return r.ID, d.DB.Write(ctx, func(tx *db.Tx) error {
+		d.renamed(tx, r.NID)
+		return store.DeleteAlias(tx, alias)
+	})
 }
 
 // mayName refuses those who may not choose the room's main alias.
@@ -197,7 +219,10 @@ func (d *Directory) Aliases(ctx context.Context, r *room.Room) ([]string, error)
 
 // Move lets the local names of one room lead to another.
 func (d *Directory) Move(ctx context.Context, from, to *room.Room) error {
-	return d.DB.Write(ctx, func(tx *db.Tx) error { return store.MoveAliases(tx, from.NID, to.NID) })
+	return d.DB.Write(ctx, func(tx *db.Tx) error {
+		d.renamed(tx, from.NID, to.NID)
+		return store.MoveAliases(tx, from.NID, to.NID)
+	})
 }
 
 // Listed reports whether a room is in the public list. An unknown room is

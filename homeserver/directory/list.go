@@ -175,7 +175,14 @@ type Query struct {
 	Types []*string // room types, nil among them for rooms without; nil for all
 	Limit int       // 0 for as many as there may be
 	Since string    // token of another page
+	// Network asks for the rooms that an application service shows; nil for those
+	// of this server.
+	Network *Network
 }
+
+// Network is one that a service bridges. An empty one stands for all, and the
+// rooms of this server with them.
+type Network struct{ Service, ID string }
 
 // Page is a part of the public list.
 type Page struct {
@@ -195,6 +202,9 @@ func (d *Directory) Search(ctx context.Context, q Query) (*Page, error) {
 		return nil, err
 	}
 	l, err := d.current(ctx)
+	if err == nil && q.Network != nil {
+		l, err = d.network(ctx, l, *q.Network)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +228,34 @@ func (d *Directory) Search(ctx context.Context, q Query) (*Page, error) {
 		p.Prev = cursor{joined: found[from].Joined, nid: found[from].nid, back: true}.String()
 	}
 	return p, nil
+}
+
+// network makes the list of a network, or of all with those of l.
+func (d *Directory) network(ctx context.Context, l *list, n Network) (*list, error) {
+	var rows []store.Listing
+	err := d.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		rows, err = store.NetworkListings(tx, n.Service, n.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &list{}
+	if n == (Network{}) {
+		out.entries = slices.Clone(l.entries)
+	}
+	for _, row := range rows {
+		if l.in[row.Room] != nil && n == (Network{}) {
+			continue
+		}
+		e, err := d.entry(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		out.entries = append(out.entries, e)
+	}
+	slices.SortFunc(out.entries, func(a, b *Entry) int { return cmp.Or(cmp.Compare(b.Joined, a.Joined), cmp.Compare(a.nid, b.nid)) })
+	return out, nil
 }
 
 func (e *Entry) isOf(types []*string) bool {

@@ -24,6 +24,8 @@ type Config struct {
 	Hub    *notify.Hub
 	Server mxid.ServerName
 	Log    *slog.Logger
+	// Copy is shown the messages that a transaction puts into inboxes; may be nil.
+	Copy func(tx *db.Tx, mail []store.DeviceMessage) error
 }
 
 // Engine keeps the keys of all users of a server.

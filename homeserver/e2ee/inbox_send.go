@@ -135,6 +135,11 @@ func (e *Engine) deliver(tx *db.Tx, parcels map[string]map[string][]byte) error 
 			e.Log.Debug("a device does not fetch its messages: the oldest were dropped", "user", m.User, "device", m.Device, "messages", removed)
 		}
 	}
+	if e.Copy != nil {
+		if err := e.Copy(tx, mail); err != nil {
+			return err
+		}
+	}
 	tx.AfterCommit(func() {
 		for i := range mail {
 			e.inboxes.put(&mail[i], trimmed[i])

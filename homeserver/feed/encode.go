@@ -23,6 +23,9 @@ type EncodeOptions struct {
 	HidePrev   bool        // the user may not see what Replaces says, only that it was there
 	Because    *room.Event // the redaction that emptied the event, nil if none
 	Relations  []byte      // JSON of the bundled aggregations, nil for none
+	// InviteState is a JSON array of what the invited may know of the room, nil
+	// for what is not an invite.
+	InviteState []byte
 }
 
 // AppendEvent appends an event as one client sees it.
@@ -52,6 +55,10 @@ func AppendEvent(dst []byte, ev *room.Event, o EncodeOptions) []byte {
 		dst = canonjson.Quote(dst, p.Sender)
 		dst = append(dst, `,"replaces_state":`...)
 		dst = canonjson.Quote(dst, p.ID)
+	}
+	if o.InviteState != nil {
+		dst = append(dst, `,"invite_room_state":`...)
+		dst = append(dst, o.InviteState...)
 	}
 	if o.Relations != nil {
 		dst = append(dst, `,"m.relations":`...)

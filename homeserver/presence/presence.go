@@ -57,6 +57,7 @@ type Config struct {
 // Engine keeps presence.
 type Engine struct {
 	Config
+	observers []func(user string)
 
 	mu      sync.Mutex
 	users   map[string]*user
@@ -99,6 +100,10 @@ type Event struct {
 	LastActiveAgo   time.Duration // negative if not known
 	CurrentlyActive bool
 }
+
+// Observe registers a function that is called when others are told of a user's
+// presence. Call Observe before Start.
+func (e *Engine) Observe(f func(user string)) { e.observers = append(e.observers, f) }
 
 // New returns an Engine. It sees activity by observing rooms, so call New
 // before the first request.

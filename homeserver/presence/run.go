@@ -89,6 +89,9 @@ func (e *Engine) wake(ctx context.Context) time.Duration {
 	people := int64(0)
 	for id := range changed {
 		e.Hub.WakeUser(id)
+		for _, f := range e.observers {
+			f(id)
+		}
 		rooms, err := e.Rooms.JoinedRooms(ctx, id)
 		if err != nil {
 			if ctx.Err() == nil {

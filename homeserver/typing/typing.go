@@ -31,6 +31,8 @@ type Engine struct {
 	rooms *room.Engine
 	hub   *notify.Hub
 
+	observers []func(room int64)
+
 	mu      sync.Mutex
 	stopped bool
 	byRoom  map[int64]*typers
@@ -53,6 +55,17 @@ func New(rooms *room.Engine, hub *notify.Hub) *Engine {
 	e := &Engine{rooms: rooms, hub: hub, byRoom: map[int64]*typers{}}
 	rooms.Observe(e.observe)
 	return e
+}
+
+// Observe registers a function that is called when it changes who types in a room.
+// It must be quick. Call Observe before the first request.
+func (e *Engine) Observe(f func(room int64)) { e.observers = append(e.observers, f) }
+
+func (e *Engine) tell(room int64) {
+	e.hub.WakeRoom(room)
+	for _, f := range e.observers {
+		f(room)
+	}
 }
 
 // Stop ends all typing. Nobody is told.
@@ -88,7 +101,7 @@ func (e *Engine) Set(ctx context.Context, r *room.Room, user string, d time.Dura
 
 func (e *Engine) begin(room int64, user string, d time.Duration) {
 	if e.add(room, user, d) {
-		e.hub.WakeRoom(room)
+		e.tell(room)
 	}
 }
 
@@ -135,7 +148,7 @@ func (e *Engine) end(room int64, user string, only *typer) {
 	delete(t.users, user)
 	t.changed = e.hub.NextLive()
 	e.mu.Unlock()
-	e.hub.WakeRoom(room)
+	e.tell(room)
 }
 
 // makeSpaceLocked forgets rooms in which nobody types, if there are many.
