@@ -134,7 +134,7 @@ func classes(code string) []int {
 	switch code {
 	case "M_MISSING_TOKEN", "M_UNKNOWN_TOKEN":
 		return []int{401}
-	case "M_FORBIDDEN", "M_GUEST_ACCESS_FORBIDDEN", "M_USER_DEACTIVATED":
+	case "M_FORBIDDEN", "M_GUEST_ACCESS_FORBIDDEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_THREEPID_DENIED", "M_THREEPID_AUTH_FAILED", "M_CONSENT_NOT_GIVEN":
 		return []int{403}
 	case "M_NOT_FOUND", "M_UNKNOWN_DEVICE":
 		return []int{404}

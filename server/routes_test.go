@@ -34,10 +34,6 @@ func operations(t *testing.T) (all []operation) {
 // with what they wait for. A file that is complete must go from here.
 var later = map[string]string{
 	"administrative_contact.yaml": "mail addresses and phone numbers; the empty list of them is served",
-	"admin.yaml":                  "user administration of the specification; operators have the admin API",
-	"login_token.yaml":            "single sign-on",
-	"oauth_server_metadata.yaml":  "single sign-on",
-	"sso_login_redirect.yaml":     "single sign-on",
 	"policy_server.yaml":          "federation",
 	"support.yaml":                "moderation",
 }

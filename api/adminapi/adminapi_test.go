@@ -362,8 +362,8 @@ func TestOneUser(t *testing.T) {
 
 		for body, code := range map[string]string{
 			`{"admin":"yes"}`: "M_BAD_JSON", `{"password":7}`: "M_UNKNOWN", `{"deactivated":"x"}`: "M_UNKNOWN",
-			`{"logout_devices":1}`: "M_UNKNOWN", `{"user_type":"alien"}`: "M_UNKNOWN", `{"locked":true}`: "M_UNKNOWN",
-			`{"displayname":7}`: "M_BAD_JSON", `{"threepids":[{"medium":"email","address":"a@b.c"}]}`: "M_UNKNOWN", `[]`: "M_BAD_JSON",
+			`{"logout_devices":1}`: "M_UNKNOWN", `{"user_type":"alien"}`: "M_UNKNOWN", `{"locked":7}`: "M_UNKNOWN",
+			`{"displayname":7}`: "M_BAD_JSON", `{"threepids":[{"medium":"email","address":"nonsense"}]}`: "M_INVALID_PARAM", `[]`: "M_BAD_JSON",
 		} {
 			h.want(400, code, h.admin, "PUT", eve, body)
 		}

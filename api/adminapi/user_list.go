@@ -46,6 +46,7 @@ func listedUserOf(u account.Listed) listedUser {
 		Name: u.ID, UserType: orNull(u.Kind), IsGuest: u.Guest, Admin: u.Admin, Deactivated: u.Deactivated,
 		DisplayName: orNull(u.DisplayName), AvatarURL: orNull(u.AvatarURL),
 		CreationTS: u.Created.UnixMilli(), Erased: u.Erased, LastSeenTS: lastSeen(u),
+		ShadowBanned: u.ShadowBanned, Locked: u.Locked,
 	}
 }
 
@@ -106,8 +107,7 @@ func (a *API) users(ctx context.Context, r *http.Request, deactivated *bool) (us
 	return res, err
 }
 
-// orders are what order_by may be. This server bans nobody into the shadows and
-// locks nobody, so these two put everybody side by side.
+// orders are what order_by may be.
 var orders = []string{
 	"name", "displayname", "is_guest", "admin", "deactivated", "user_type", "avatar_url", "shadow_banned",
 	"creation_ts", "last_seen_ts", "locked",
@@ -135,8 +135,12 @@ func userFilter(r *http.Request) (account.UserFilter, error) {
 	if f.Admin, err = optionalBool(r, "admins"); err != nil {
 		return f, err
 	}
-	if _, err = httpx.BoolQuery(r, "locked", false); err != nil {
+	locked, err := httpx.BoolQuery(r, "locked", false)
+	if err != nil {
 		return f, err
+	}
+	if !locked {
+		f.Locked = new(bool)
 	}
 	if name := q.Get("name"); name != "" {
 		f.Name = name

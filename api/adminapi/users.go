@@ -44,8 +44,8 @@ type user struct {
 	Suspended               bool        `json:"suspended"`
 	DisplayName             *string     `json:"displayname"`
 	AvatarURL               *string     `json:"avatar_url"`
-	Threepids               []struct{}  `json:"threepids"`
-	ExternalIDs             []struct{}  `json:"external_ids"`
+	Threepids               []threepid  `json:"threepids"`
+	ExternalIDs             []external  `json:"external_ids"`
 	Erased                  bool        `json:"erased"`
 	LastSeenTS              *int64      `json:"last_seen_ts"` // ms
 }
@@ -60,11 +60,23 @@ func (a *API) getUser(ctx context.Context, r *http.Request, _ httpx.None) (user,
 
 func (a *API) user(ctx context.Context, id mxid.UserID) (user, error) {
 	u, err := a.Engine.Details(ctx, id)
-	return user{
+	if err != nil {
+		return user{}, err
+	}
+	res := user{
 		Name: u.ID, Admin: u.Admin, Deactivated: u.Deactivated, CreationTS: u.Created.Unix(), UserType: orNull(u.Kind),
 		IsGuest: u.Guest, DisplayName: orNull(u.DisplayName), AvatarURL: orNull(u.AvatarURL),
-		Threepids: []struct{}{}, ExternalIDs: []struct{}{}, Erased: u.Erased, LastSeenTS: lastSeen(u),
-	}, err
+		Erased: u.Erased, LastSeenTS: lastSeen(u),
+		Locked: u.Locked, Suspended: u.Suspended, ShadowBanned: u.ShadowBanned, ConsentVersion: orNull(u.Consent),
+	}
+	if !u.ConsentAt.IsZero() {
+		ms := u.ConsentAt.UnixMilli()
+		res.ConsentTS = &ms
+	}
+	if res.Threepids, err = a.threepids(ctx, id); err == nil {
+		res.ExternalIDs, err = a.externals(ctx, id)
+	}
+	return res, err
 }
 
 // putUser makes an account (201) or changes one (200).
@@ -119,6 +131,9 @@ type putUserReq struct {
 	admin         *bool
 	deactivated   *bool
 	kind          *string
+	locked        *bool
+	threepids     []threepid // nil to leave them
+	externalIDs   []external // likewise
 }
 
 func readUser(f fields) (putUserReq, error) {
@@ -140,17 +155,23 @@ func readUser(f fields) (putUserReq, error) {
 			return p, bad("'" + name + "' parameter is not of type boolean")
 		}
 	}
-	var locked bool
-	if !f.read("locked", &locked) {
+	if !f.read("locked", &p.locked) {
 		return p, bad("'locked' parameter is not of type boolean")
 	}
-	if locked {
-		return p, bad("This server cannot lock accounts; deactivate the user or reset the password")
+	if p.deactivated != nil && *p.deactivated && p.locked != nil && *p.locked {
+		return p, bad("An user can't be deactivated and locked")
 	}
-	for _, name := range []string{"threepids", "external_ids"} {
-		var list []json.RawMessage
-		if !f.read(name, &list) || len(list) > 0 {
-			return p, bad("This server keeps no " + name)
+	if !f.read("threepids", &p.threepids) || !f.read("external_ids", &p.externalIDs) {
+		return p, bad("threepids and external_ids must be lists of objects")
+	}
+	for _, t := range p.threepids {
+		if t.Medium == "" || t.Address == "" {
+			return p, mxerr.New(mxerr.MissingParam, "Missing params: ['medium', 'address']")
+		}
+	}
+	for _, x := range p.externalIDs {
+		if x.Provider == "" || x.ID == "" {
+			return p, mxerr.New(mxerr.MissingParam, "Missing params: ['auth_provider', 'external_id']")
 		}
 	}
 	return p, nil
@@ -170,7 +191,36 @@ func (a *API) create(ctx context.Context, id mxid.UserID, p putUserReq) error {
 	if _, err := a.Engine.Create(ctx, n); err != nil {
 		return err
 	}
-	return a.setField(ctx, id, "avatar_url", p.avatarURL)
+	if err := a.setField(ctx, id, "avatar_url", p.avatarURL); err != nil {
+		return err
+	}
+	return a.setKnown(ctx, id, p)
+}
+
+// setKnown sets what others know a user by, and the lock.
+func (a *API) setKnown(ctx context.Context, id mxid.UserID, p putUserReq) error {
+	if p.threepids != nil {
+		list := make([]account.Threepid, len(p.threepids))
+		for i, t := range p.threepids {
+			list[i] = account.Threepid{Medium: t.Medium, Address: t.Address}
+		}
+		if err := a.Engine.SetThreepids(ctx, id, list); err != nil {
+			return err
+		}
+	}
+	if p.externalIDs != nil {
+		list := make([]account.ExternalID, len(p.externalIDs))
+		for i, x := range p.externalIDs {
+			list[i] = account.ExternalID{Provider: x.Provider, ID: x.ID}
+		}
+		if err := a.Engine.SetExternalIDs(ctx, id, list); err != nil {
+			return err
+		}
+	}
+	if p.locked != nil {
+		return a.Engine.Change(ctx, string(id), account.Change{Locked: p.locked})
+	}
+	return nil
 }
 
 func (a *API) modify(ctx context.Context, old account.User, p putUserReq) error {
@@ -193,6 +243,9 @@ func (a *API) modify(ctx context.Context, old account.User, p putUserReq) error 
 		return err
 	}
 	if err := a.setField(ctx, old.ID, "avatar_url", p.avatarURL); err != nil {
+		return err
+	}
+	if err := a.setKnown(ctx, old.ID, p); err != nil {
 		return err
 	}
 	if err := a.Engine.Change(ctx, id, account.Change{Admin: p.admin, Kind: p.kind}); err != nil {

@@ -49,6 +49,7 @@ func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Iden
 	return &httpx.Caller{
 		User: string(s.User), Device: s.Device, Guest: s.Guest, Admin: s.Admin,
 		Token: token, TokenID: s.TokenID,
+		Locked: s.Locked, Suspended: s.Suspended, ShadowBanned: s.ShadowBanned,
 	}, nil
 }
 
@@ -60,6 +61,7 @@ func (a *Accounts) Routes() []httpx.Route {
 		a.loginRoutes(), a.refreshRoutes(), a.logoutRoutes(), a.whoamiRoutes(), a.passwordManagementRoutes(),
 		a.accountDeactivationRoutes(), a.deviceManagementRoutes(), a.profileRoutes(), a.voipRoutes(), a.openIDRoutes(),
 		a.appservicePingRoutes(), a.thirdPartyLookupRoutes(),
+		a.adminRoutes(), a.loginTokenRoutes(), a.oauthServerMetadataRoutes(), a.ssoLoginRedirectRoutes(),
 	} {
 		all = append(all, file...)
 	}

@@ -115,7 +115,7 @@ func TestFromRegistrationToLogout(t *testing.T) {
 	h.want(200, "", "", "GET", "/v3/account/whoami?access_token="+first.str("access_token"), "")
 
 	flows := h.want(200, "", "", "GET", "/v3/login", "")
-	if fmt.Sprint(flows.body["flows"]) != "[map[type:m.login.password]]" {
+	if fmt.Sprint(flows.body["flows"]) != "[map[type:m.login.password] map[get_login_token:true type:m.login.token]]" {
 		t.Errorf("flows: %v", flows.body)
 	}
 	second := h.want(200, "", "", "POST", "/v3/login", `{"type":"m.login.password","identifier":{"type":"m.id.user","user":"alice"},

@@ -36,10 +36,16 @@ type capabilities struct {
 	ThreepidChange enabled      `json:"m.3pid_changes"`
 	GetLoginToken  enabled      `json:"m.get_login_token"`
 	ProfileFields  enabled      `json:"m.profile_fields"`
+	Moderation     *moderation  `json:"m.account_moderation,omitempty"`
 	ForgetOnLeave  enabled      `json:"m.forget_forced_upon_leave"`
 	Delayed        delayLimits  `json:"m.delayed_events"`    // MSC4140
 	WebPush        *webPush     `json:"m.webpush,omitempty"` // MSC4174
 	OldWebPush     *webPush     `json:"org.matrix.msc4174.webpush,omitempty"`
+}
+
+type moderation struct {
+	Suspend bool `json:"suspend"`
+	Lock    bool `json:"lock"`
 }
 
 type webPush struct {
@@ -65,7 +71,11 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 		SetDisplayName: enabled{true},
 		SetAvatarURL:   person,
 		ProfileFields:  person,
+		GetLoginToken:  person,
 		Delayed:        delayLimits{delayed.MaxDelay.Milliseconds(), delayed.MaxScheduled},
+	}
+	if httpx.Who(ctx).Admin {
+		c.Moderation = &moderation{true, true}
 	}
 	if a.WebPush != "" {
 		c.WebPush = &webPush{true, a.WebPush}

@@ -11,7 +11,9 @@ import (
 	"hearth/api/httpx"
 	"hearth/base/store"
 	"hearth/homeserver/delayed"
+	"hearth/homeserver/room"
 	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
 )
 
 // msc4140 is where clients look for delayed events now, and where they will.
@@ -74,6 +76,13 @@ func delayOf(r *http.Request) (time.Duration, error) {
 // later schedules what a request would send now.
 func (a *Rooms) later(ctx context.Context, r *http.Request, delay time.Duration, stateKey *string, content json.RawMessage) (httpx.Raw, error) {
 	who := httpx.Who(ctx)
+	draft := room.Draft{Sender: who.User, Type: r.PathValue("eventType"), StateKey: stateKey, Content: content}
+	if silent, err := a.mayHear(ctx, r.PathValue("roomId"), draft); silent || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(delayIDRes{mxid.RandomString(20)})
+	}
 	txn := r.PathValue("txnId")
 	if txn != "" {
 		txn = r.PathValue("roomId") + " " + r.PathValue("eventType") + " " + txn

@@ -38,6 +38,9 @@ func (a *Rooms) inviteUser(ctx context.Context, r *http.Request, req inviteReq) 
 	if _, err := mxid.ParseUserID(req.UserID); err != nil {
 		return empty{}, err
 	}
+	if httpx.Who(ctx).ShadowBanned {
+		return empty{}, nil
+	}
 	err := a.mayInvite(ctx, req.UserID)
 	if err == nil {
 		err = a.Engine.Invite(ctx, user, roomID, req.UserID, req.Reason)

@@ -24,7 +24,8 @@ func (a *Accounts) loginRoutes() []httpx.Route {
 }
 
 type loginFlow struct {
-	Type string `json:"type"`
+	Type          string `json:"type"`
+	GetLoginToken bool   `json:"get_login_token,omitempty"`
 }
 
 type loginFlowsRes struct {
@@ -33,9 +34,9 @@ type loginFlowsRes struct {
 
 // getLoginFlows: client-server-api/#get_matrixclientv3login
 func (a *Accounts) getLoginFlows(context.Context, *http.Request, httpx.None) (loginFlowsRes, error) {
-	flows := []loginFlow{{"m.login.password"}}
+	flows := []loginFlow{{Type: "m.login.password"}, {"m.login.token", true}}
 	if a.Services.Any() {
-		flows = append(flows, loginFlow{serviceLogin})
+		flows = append(flows, loginFlow{Type: serviceLogin})
 	}
 	return loginFlowsRes{flows}, nil
 }
@@ -47,6 +48,7 @@ type loginReq struct {
 	Medium                   string              `json:"medium"` // likewise, with address
 	Address                  string              `json:"address"`
 	Password                 *string             `json:"password"`
+	Token                    string              `json:"token"`
 	DeviceID                 string              `json:"device_id"`
 	InitialDeviceDisplayName string              `json:"initial_device_display_name"`
 	RefreshToken             bool                `json:"refresh_token"`
@@ -59,6 +61,12 @@ func (a *Accounts) login(ctx context.Context, r *http.Request, req loginReq) (gr
 		return grantRes{}, missing("type")
 	case req.Type == serviceLogin:
 		return a.loginForService(ctx, r, req)
+	case req.Type == "m.login.token":
+		if req.Token == "" {
+			return grantRes{}, missing("token")
+		}
+		g, err := a.Engine.LoginWithToken(ctx, req.Token, req.DeviceID, req.InitialDeviceDisplayName, req.RefreshToken)
+		return grantOf(g), err
 	case req.Type != "m.login.password":
 		e := mxerr.New(mxerr.Unknown, "This server does not know the login type %.64q", req.Type)
 		e.Status = http.StatusBadRequest

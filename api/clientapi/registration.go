@@ -45,6 +45,7 @@ type registerReq struct {
 	InitialDeviceDisplayName string        `json:"initial_device_display_name"`
 	InhibitLogin             bool          `json:"inhibit_login"`
 	RefreshToken             bool          `json:"refresh_token"`
+	GuestAccessToken         string        `json:"guest_access_token"`
 }
 
 // register: client-server-api/#post_matrixclientv3register
@@ -63,7 +64,7 @@ func (a *Accounts) register(ctx context.Context, r *http.Request, req registerRe
 	g, err := a.Engine.Register(ctx, account.Registration{
 		Username: req.Username, Password: req.Password,
 		Device: req.DeviceID, DeviceName: req.InitialDeviceDisplayName,
-		InhibitLogin: req.InhibitLogin, Refresh: req.RefreshToken,
+		InhibitLogin: req.InhibitLogin, Refresh: req.RefreshToken, GuestToken: req.GuestAccessToken,
 	}, req.Auth, httpx.Addr(ctx))
 	return grantOf(g), err
 }

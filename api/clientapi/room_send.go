@@ -62,6 +62,9 @@ func givenTime(r *http.Request) (int64, error) {
 }
 
 func (a *Rooms) send(ctx context.Context, roomID string, d room.Draft) (httpx.Raw, error) {
+	if silent, err := a.mayHear(ctx, roomID, d); silent || err != nil {
+		return nothing(), err
+	}
 	ev, err := a.Engine.Send(ctx, roomID, d)
 	if err != nil {
 		return nil, a.outside(ctx, err, roomID, d.Sender)

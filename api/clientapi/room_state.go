@@ -38,6 +38,9 @@ func (a *Rooms) setRoomStateWithKey(ctx context.Context, r *http.Request, body j
 	if d.Timestamp, err = givenTime(r); err != nil {
 		return nil, err
 	}
+	if silent, err := a.mayHear(ctx, roomID, d); silent || err != nil {
+		return nothing(), err
+	}
 	id, err := a.setState(ctx, who, roomID, d)
 	if err != nil {
 		return nil, a.outside(ctx, err, roomID, who.User)

@@ -73,6 +73,11 @@ type Caller struct {
 	// people.
 	Service   string
 	Unlimited bool // its requests are not counted
+
+	Locked       bool // may only log out
+	Suspended    bool // may not speak
+	ShadowBanned bool // speaks to nobody
+	Owes         bool // has not agreed to the terms of use
 }
 
 // Identity is whom an application service says that it acts for
@@ -104,10 +109,13 @@ type Limiter interface {
 
 // Config is what a Router needs from the rest of the server.
 type Config struct {
-	Auth    Authenticator
-	Limits  Limiter
-	Proxies []netip.Prefix // whose X-Forwarded-For is believed
-	Log     *slog.Logger
+	Auth   Authenticator
+	Limits Limiter
+	// Standing refuses a route to a caller whose account is restricted. Nil lets
+	// everybody pass.
+	Standing func(route Route, who *Caller) error
+	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
+	Log      *slog.Logger
 }
 
 // Router serves the routes of all doors.
@@ -253,6 +261,11 @@ func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 		}
 	}
 	if who := call.who; who != nil {
+		if rt.cfg.Standing != nil {
+			if err := rt.cfg.Standing(route, who); err != nil {
+				return err
+			}
+		}
 		if who.Guest && route.Auth == User {
 			return mxerr.New(mxerr.GuestAccessForbidden, "Guests may not do this")
 		}

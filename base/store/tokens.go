@@ -17,13 +17,20 @@ type AccessToken struct {
 // TokenOwner is an access token and what a request needs to know of its owner.
 type TokenOwner struct {
 	AccessToken
-	Admin       bool
-	Guest       bool
-	Deactivated bool
+	Admin        bool
+	Guest        bool
+	Deactivated  bool
+	Suspended    bool
+	Locked       bool
+	ShadowBanned bool
+	Consent      string
 }
 
 func (t *TokenOwner) columns() []any {
-	return []any{&t.ID, &t.Hash, &t.User, &t.Device, &t.Created, &t.Expires, &t.Refresh, &t.Used, &t.Admin, &t.Guest, &t.Deactivated}
+	return []any{
+		&t.ID, &t.Hash, &t.User, &t.Device, &t.Created, &t.Expires, &t.Refresh, &t.Used,
+		&t.Admin, &t.Guest, &t.Deactivated, &t.Suspended, &t.Locked, &t.ShadowBanned, &t.Consent,
+	}
 }
 
 // InsertAccessToken adds a token.
@@ -37,7 +44,8 @@ func InsertAccessToken(tx *db.Tx, t AccessToken) error {
 // OwnerOfToken finds an access token by its hash, or returns db.ErrNoRow.
 func OwnerOfToken(tx *db.Tx, hash []byte) (TokenOwner, error) {
 	return db.One(tx, (*TokenOwner).columns, `
-		SELECT t.id, t.hash, t.usr, t.device, t.created, t.expires, t.refresh, t.used, u.admin, u.guest, u.deactivated
+		SELECT t.id, t.hash, t.usr, t.device, t.created, t.expires, t.refresh, t.used,
+			u.admin, u.guest, u.deactivated, u.suspended, u.locked, u.shadow_banned, u.consent
 		FROM access_tokens t JOIN users u ON u.usr = t.usr
 		WHERE t.hash = $1`, hash)
 }
@@ -101,4 +109,23 @@ func DeleteTokens(tx *db.Tx, user, device string) error {
 		return err
 	}
 	return tx.Exec(`DELETE FROM refresh_tokens WHERE usr = $1 AND device = $2`, user, device)
+}
+
+// AddLoginToken stores the hash of a token that is good for one login, and
+// forgets those that were never used.
+func AddLoginToken(tx *db.Tx, hash []byte, user string, expires, now int64) error {
+	if err := tx.Exec(`DELETE FROM login_tokens WHERE expires <= $1`, now); err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO login_tokens (hash, usr, expires) VALUES ($1, $2, $3)`, hash, user, expires)
+}
+
+// TakeLoginToken returns whose a token is, and makes it useless. It is
+// db.ErrNoRow for one that is unknown, used or too old.
+func TakeLoginToken(tx *db.Tx, hash []byte, now int64) (user string, err error) {
+	user, err = db.One(tx, db.Value[string], `SELECT usr FROM login_tokens WHERE hash = $1 AND expires > $2`, hash, now)
+	if err != nil {
+		return "", err
+	}
+	return user, tx.Exec(`DELETE FROM login_tokens WHERE hash = $1`, hash)
 }

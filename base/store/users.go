@@ -18,21 +18,37 @@ type User struct {
 	Deactivated bool
 	Erased      bool
 	Parting     bool // deactivated, but still in some rooms
+
+	Suspended    bool
+	Locked       bool
+	ShadowBanned bool
+	Consent      string // version of the terms that the user agreed to, "" for none
+	ConsentAt    int64  // ms
 }
 
-const userColumns = `usr, created, password, admin, guest, kind, deactivated, erased, parting`
+const (
+	userColumns = `usr, created, password, admin, guest, kind, deactivated, erased, parting,
+		suspended, locked, shadow_banned, consent, consent_at`
+	// userColumnsU is userColumns of a table named u.
+	userColumnsU = `u.usr, u.created, u.password, u.admin, u.guest, u.kind, u.deactivated, u.erased, u.parting,
+		u.suspended, u.locked, u.shadow_banned, u.consent, u.consent_at`
+)
 
 func (u *User) columns() []any {
-	return []any{&u.ID, &u.Created, &u.Password, &u.Admin, &u.Guest, &u.Kind, &u.Deactivated, &u.Erased, &u.Parting}
+	return []any{
+		&u.ID, &u.Created, &u.Password, &u.Admin, &u.Guest, &u.Kind, &u.Deactivated, &u.Erased, &u.Parting,
+		&u.Suspended, &u.Locked, &u.ShadowBanned, &u.Consent, &u.ConsentAt,
+	}
 }
 
 // InsertUser adds a user. It reports false if the id is taken.
 func InsertUser(tx *db.Tx, u User) (bool, error) {
 	n, err := tx.ExecN(`
 		INSERT INTO users (`+userColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (usr) DO NOTHING`,
-		u.ID, u.Created, u.Password, u.Admin, u.Guest, u.Kind, u.Deactivated, u.Erased, u.Parting)
+		u.ID, u.Created, u.Password, u.Admin, u.Guest, u.Kind, u.Deactivated, u.Erased, u.Parting,
+		u.Suspended, u.Locked, u.ShadowBanned, u.Consent, u.ConsentAt)
 	return n == 1, err
 }
 
@@ -45,9 +61,11 @@ func UserByID(tx *db.Tx, user string) (User, error) {
 func UpdateUser(tx *db.Tx, u User) error {
 	return tx.Exec(`
 		UPDATE users
-		SET password = $1, admin = $2, guest = $3, kind = $4, deactivated = $5, erased = $6, parting = $7
-		WHERE usr = $8`,
-		u.Password, u.Admin, u.Guest, u.Kind, u.Deactivated, u.Erased, u.Parting, u.ID)
+		SET password = $1, admin = $2, guest = $3, kind = $4, deactivated = $5, erased = $6, parting = $7,
+			suspended = $8, locked = $9, shadow_banned = $10, consent = $11, consent_at = $12
+		WHERE usr = $13`,
+		u.Password, u.Admin, u.Guest, u.Kind, u.Deactivated, u.Erased, u.Parting,
+		u.Suspended, u.Locked, u.ShadowBanned, u.Consent, u.ConsentAt, u.ID)
 }
 
 // RehashPassword replaces a password hash unless it has changed meanwhile.
@@ -68,6 +86,7 @@ type UserFilter struct {
 	Guest       *bool
 	Admin       *bool
 	Deactivated *bool
+	Locked      *bool
 	NotKinds    []string // values of User.Kind
 	After       string   // only ids behind this one in byte order
 
@@ -89,6 +108,9 @@ var UserOrders = map[string]string{
 	"avatar_url":   "avatar_url",
 	"creation_ts":  "u.created",
 	"last_seen_ts": "last_seen",
+
+	"shadow_banned": "u.shadow_banned",
+	"locked":        "u.locked",
 }
 
 // UserEntry is a line of a list of users.
@@ -124,7 +146,7 @@ func ListUsers(tx *db.Tx, f UserFilter) (page []UserEntry, total int64, err erro
 	}
 	n := len(args)
 	page, err = db.All(tx, (*UserEntry).columns, `
-		SELECT u.usr, u.created, u.password, u.admin, u.guest, u.kind, u.deactivated, u.erased, u.parting,
+		SELECT `+userColumnsU+`,
 			COALESCE(n.value, '') AS displayname, COALESCE(a.value, '') AS avatar_url,
 			COALESCE((SELECT MAX(v.last_seen) FROM devices v WHERE v.usr = u.usr), 0) AS last_seen`+
 		from+where+
@@ -163,6 +185,9 @@ func (f UserFilter) where() (string, []any) {
 	}
 	if f.Deactivated != nil {
 		add(`u.deactivated = `, arg(*f.Deactivated))
+	}
+	if f.Locked != nil {
+		add(`u.locked = `, arg(*f.Locked))
 	}
 	for _, k := range f.NotKinds {
 		add(`u.kind <> `, arg(k))

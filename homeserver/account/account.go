@@ -138,13 +138,24 @@ type User struct {
 	Kind        string // "", "bot" or "support"
 	Deactivated bool
 	Erased      bool
+
+	Suspended    bool
+	Locked       bool
+	ShadowBanned bool
+	Consent      string // version of the terms that the user agreed to
+	ConsentAt    time.Time
 }
 
 func userOf(u store.User) User {
-	return User{
+	v := User{
 		ID: mxid.UserID(u.ID), Created: time.UnixMilli(u.Created), HasPassword: u.Password != "",
 		Admin: u.Admin, Guest: u.Guest, Kind: u.Kind, Deactivated: u.Deactivated, Erased: u.Erased,
+		Suspended: u.Suspended, Locked: u.Locked, ShadowBanned: u.ShadowBanned, Consent: u.Consent,
 	}
+	if u.ConsentAt != 0 {
+		v.ConsentAt = time.UnixMilli(u.ConsentAt)
+	}
+	return v
 }
 
 // User finds an account of this server by its id, or by its localpart in any

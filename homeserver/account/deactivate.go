@@ -32,6 +32,12 @@ func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error 
 		if err := store.UpdateUser(tx, u); err != nil {
 			return err
 		}
+		if err := store.DeleteThreepids(tx, u.ID); err != nil {
+			return err
+		}
+		if err := store.DeleteExternalIDs(tx, u.ID); err != nil {
+			return err
+		}
 		e.forget(tx, u.ID, "")
 		return e.removeButTx(tx, mxid.UserID(u.ID), "")
 	})

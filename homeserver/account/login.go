@@ -60,11 +60,11 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (Grant, error) {
 	if err != nil {
 		return Grant{}, err
 	}
-	if u.Deactivated {
-		return Grant{}, mxerr.New(mxerr.UserDeactivated, "This account has been deactivated")
-	}
-	if !ok {
+	if !ok && !u.Deactivated {
 		return Grant{}, errLogin()
+	}
+	if err := mayLogIn(u); err != nil {
+		return Grant{}, err
 	}
 	return e.LoginAs(ctx, mxid.UserID(u.ID), r.Device, r.DeviceName, r.Refresh)
 }
@@ -74,16 +74,37 @@ func (e *Engine) LoginAs(ctx context.Context, user mxid.UserID, device, deviceNa
 	g := e.grant(user, device, refresh)
 	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		// The account may have been deactivated while its password was checked.
-		u, err := store.UserByID(tx, string(user))
-		if err != nil {
-			return err
-		}
-		if u.Deactivated {
-			return mxerr.New(mxerr.UserDeactivated, "This account has been deactivated")
-		}
-		return e.openDevice(tx, g, deviceName)
+		return e.loginTx(tx, g, deviceName)
 	})
 	return g, err
+}
+
+func (e *Engine) loginTx(tx *db.Tx, g Grant, deviceName string) error {
+	u, err := store.UserByID(tx, string(g.User))
+	if err == nil {
+		err = mayLogIn(u)
+	}
+	if err != nil {
+		return err
+	}
+	return e.openDevice(tx, g, deviceName)
+}
+
+func mayLogIn(u store.User) error {
+	switch {
+	case u.Deactivated:
+		return mxerr.New(mxerr.UserDeactivated, "This account has been deactivated")
+	case u.Locked:
+		return ErrLocked()
+	}
+	return nil
+}
+
+// ErrLocked: client-server-api/#account-locking
+func ErrLocked() error {
+	err := mxerr.New(mxerr.UserLocked, "This account has been locked")
+	err.Fields = map[string]any{"soft_logout": true}
+	return err
 }
 
 // LoginAsAdmin returns an access token with which an administrator acts as a

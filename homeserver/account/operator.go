@@ -81,6 +81,10 @@ func listed(row store.UserEntry) (Listed, error) {
 type Change struct {
 	Admin *bool
 	Kind  *string
+
+	Suspended    *bool // may read and leave, but not speak
+	Locked       *bool // may do nothing but log out
+	ShadowBanned *bool // speaks, and nobody hears it
 }
 
 // Change changes an account, given by id or localpart.
@@ -92,8 +96,13 @@ func (e *Engine) Change(ctx context.Context, user string, c Change) error {
 		}
 		if c.Admin != nil {
 			u.Admin = *c.Admin
-			e.forget(tx, u.ID, "") // cached sessions know who is an admin
 		}
+		for from, to := range map[*bool]*bool{c.Suspended: &u.Suspended, c.Locked: &u.Locked, c.ShadowBanned: &u.ShadowBanned} {
+			if from != nil {
+				*to = *from
+			}
+		}
+		e.forget(tx, u.ID, "") // cached sessions know all of this
 		if c.Kind != nil {
 			u.Kind = *c.Kind
 		}

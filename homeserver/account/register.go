@@ -22,6 +22,9 @@ type Registration struct {
 	DeviceName   string
 	InhibitLogin bool
 	Refresh      bool // whether the client can refresh tokens
+	// GuestToken is the access token of a guest whose account this is to become
+	// (client-server-api/#guest-access); "" for a new account.
+	GuestToken string
 }
 
 // Register makes an account and, unless InhibitLogin, opens its first device.
@@ -59,6 +62,9 @@ func (e *Engine) register(ctx context.Context, r Registration, token string) (Gr
 		return Grant{}, mxerr.New(mxerr.MissingParam, "The password is missing")
 	}
 	n := NewUser{Localpart: strings.ToLower(r.Username), Password: r.Password, RegistrationToken: token}
+	if r.GuestToken != "" {
+		return e.upgradeGuest(ctx, r, n)
+	}
 	if n.Localpart == "" {
 		n.Localpart = madeUpName()
 	}
@@ -75,6 +81,10 @@ func (e *Engine) checkRegistration(ctx context.Context, r Registration) error {
 		return err
 	}
 	if err := checkNewPassword(r.Password); err != nil {
+		return err
+	}
+	if r.GuestToken != "" {
+		_, err := e.guestOf(ctx, r)
 		return err
 	}
 	if r.Username == "" {
@@ -155,6 +165,69 @@ func (e *Engine) CreateAndLogin(ctx context.Context, n NewUser, device, deviceNa
 	return g, e.create(ctx, n, func(tx *db.Tx) error { return e.openDevice(tx, g, deviceName) })
 }
 
+// guestOf finds the guest who wants to stay. They must name themselves.
+func (e *Engine) guestOf(ctx context.Context, r Registration) (*Session, error) {
+	s, err := e.Authenticate(ctx, r.GuestToken, "")
+	if err != nil || !s.Guest {
+		return nil, mxerr.New(mxerr.Forbidden, "guest_access_token is not of a guest")
+	}
+	if r.Username != s.User.Localpart() {
+		return nil, mxerr.New(mxerr.InvalidUsername, "The user name must be the guest's, %s", s.User.Localpart())
+	}
+	return s, nil
+}
+
+// upgradeGuest makes a guest's account a person's. What the guest was doing goes
+// on with the old access token.
+func (e *Engine) upgradeGuest(ctx context.Context, r Registration, n NewUser) (Grant, error) {
+	s, err := e.guestOf(ctx, r)
+	if err != nil {
+		return Grant{}, err
+	}
+	hashed, err := e.hashNew(ctx, n.Password)
+	if err != nil {
+		return Grant{}, err
+	}
+	g := e.grant(s.User, r.Device, r.Refresh)
+	err = e.db.Write(ctx, func(tx *db.Tx) error {
+		u, err := store.UserByID(tx, string(s.User))
+		if err == nil && (!u.Guest || u.Deactivated) {
+			err = errInUse()
+		}
+		if err != nil {
+			return err
+		}
+		u.Guest, u.Password = false, hashed
+		if err := store.UpdateUser(tx, u); err != nil {
+			return err
+		}
+		if err := e.useToken(tx, n.RegistrationToken); err != nil {
+			return err
+		}
+		e.forget(tx, u.ID, "")
+		if r.InhibitLogin {
+			return nil
+		}
+		return e.openDevice(tx, g, r.DeviceName)
+	})
+	if r.InhibitLogin {
+		g = Grant{User: s.User}
+	}
+	return g, err
+}
+
+// useToken counts a registration token as used; "" is none.
+func (e *Engine) useToken(tx *db.Tx, token string) error {
+	if token == "" {
+		return nil
+	}
+	ok, err := store.UseRegistrationToken(tx, token, e.nowMS())
+	if err == nil && !ok {
+		err = errToken()
+	}
+	return err
+}
+
 func (e *Engine) create(ctx context.Context, n NewUser, also func(*db.Tx) error) error {
 	if err := e.checkName(n.Localpart); err != nil {
 		return err
@@ -179,14 +252,8 @@ func (e *Engine) create(ctx context.Context, n NewUser, also func(*db.Tx) error)
 		if !fresh {
 			return errInUse()
 		}
-		if n.RegistrationToken != "" {
-			ok, err := store.UseRegistrationToken(tx, n.RegistrationToken, e.nowMS())
-			if err != nil {
-				return err
-			}
-			if !ok {
-				return errToken()
-			}
+		if err := e.useToken(tx, n.RegistrationToken); err != nil {
+			return err
 		}
 		if name != nil {
 			if err := store.SetProfileValue(tx, u.ID, "displayname", string(name)); err != nil {

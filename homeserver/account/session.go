@@ -20,6 +20,11 @@ type Session struct {
 	TokenID int64
 	Service bool // an application service, which has no password to be asked for
 
+	Suspended    bool
+	Locked       bool
+	ShadowBanned bool
+	Consent      string // version of the terms that the user agreed to
+
 	expires int64        // ms, 0 for never
 	noted   atomic.Int64 // ms; when use of the device was last noted
 }
@@ -78,6 +83,7 @@ func (e *Engine) load(ctx context.Context, key tokenHash) (*Session, error) {
 	return &Session{
 		User: mxid.UserID(t.User), Device: t.Device, Guest: t.Guest, Admin: t.Admin,
 		TokenID: t.ID, expires: t.Expires,
+		Suspended: t.Suspended, Locked: t.Locked, ShadowBanned: t.ShadowBanned, Consent: t.Consent,
 	}, nil
 }
 

@@ -66,6 +66,12 @@ const (
 	UnableToGrantJoin       Code = "M_UNABLE_TO_GRANT_JOIN"
 	BadAlias                Code = "M_BAD_ALIAS"
 	ThreepidNotFound        Code = "M_THREEPID_NOT_FOUND"
+	ThreepidInUse           Code = "M_THREEPID_IN_USE"
+	ThreepidDenied          Code = "M_THREEPID_DENIED"
+	ThreepidAuthFailed      Code = "M_THREEPID_AUTH_FAILED"
+	ThreepidNotSupported    Code = "M_THREEPID_MEDIUM_NOT_SUPPORTED"
+	ServerNotTrusted        Code = "M_SERVER_NOT_TRUSTED"
+	ConsentNotGiven         Code = "M_CONSENT_NOT_GIVEN"
 	DuplicateAnnotation     Code = "M_DUPLICATE_ANNOTATION"
 	ProfileTooLarge         Code = "M_PROFILE_TOO_LARGE"
 	KeyTooLarge             Code = "M_KEY_TOO_LARGE"
@@ -94,6 +100,9 @@ var status = map[Code]int{
 	GuestAccessForbidden:  http.StatusForbidden,
 	CannotLeaveNoticeRoom: http.StatusForbidden,
 	UnableToGrantJoin:     http.StatusForbidden,
+	ThreepidDenied:        http.StatusForbidden,
+	ThreepidAuthFailed:    http.StatusForbidden,
+	ConsentNotGiven:       http.StatusForbidden,
 	InviteBlocked:         http.StatusForbidden,
 	TooLarge:              http.StatusRequestEntityTooLarge,
 	Unknown:               http.StatusInternalServerError,

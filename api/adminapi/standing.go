@@ -1,0 +1,104 @@
+package adminapi
+
+import (
+	"context"
+	"net/http"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/account"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+func (a *API) standingRoutes() []httpx.Route {
+	admin := func(pattern string, h http.Handler) httpx.Route {
+		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
+	}
+	return []httpx.Route{
+		admin("PUT /suspend/{userId}", httpx.JSON(a.suspend)),
+		admin("POST /users/{userId}/shadow_ban", httpx.JSON(a.shadowBan)),
+		admin("DELETE /users/{userId}/shadow_ban", httpx.JSON(a.shadowUnban)),
+		admin("GET /threepid/{medium}/users/{address}", httpx.JSON(a.userByThreepid)),
+		admin("GET /auth_providers/{provider}/users/{externalId}", httpx.JSON(a.userByExternalID)),
+	}
+}
+
+// suspend is what the specification has as setAdminSuspendUser, in older words.
+func (a *API) suspend(ctx context.Context, r *http.Request, f fields) (map[string]bool, error) {
+	id, err := a.localUser(r, "Can only suspend local users")
+	if err != nil {
+		return nil, err
+	}
+	var suspend *bool
+	if !f.read("suspend", &suspend) {
+		return nil, mxerr.New(mxerr.BadJSON, "Param 'suspend' must be a boolean")
+	}
+	if suspend == nil {
+		return nil, mxerr.New(mxerr.MissingParam, "Missing params: ['suspend']")
+	}
+	if err := a.Engine.Change(ctx, string(id), account.Change{Suspended: suspend}); err != nil {
+		return nil, err
+	}
+	return map[string]bool{"user_" + string(id) + "_suspended": *suspend}, nil
+}
+
+func (a *API) shadowBan(ctx context.Context, r *http.Request, _ httpx.None) (httpx.None, error) {
+	return httpx.None{}, a.setShadowBan(ctx, r, true)
+}
+
+func (a *API) shadowUnban(ctx context.Context, r *http.Request, _ httpx.None) (httpx.None, error) {
+	return httpx.None{}, a.setShadowBan(ctx, r, false)
+}
+
+func (a *API) setShadowBan(ctx context.Context, r *http.Request, banned bool) error {
+	id, err := a.localUser(r, "Only local users can be shadow-banned")
+	if err != nil {
+		return err
+	}
+	return a.Engine.Change(ctx, string(id), account.Change{ShadowBanned: &banned})
+}
+
+// threepid and external are what others know a user by.
+type threepid struct {
+	Medium      string `json:"medium"`
+	Address     string `json:"address"`
+	AddedAt     int64  `json:"added_at"`     // ms
+	ValidatedAt int64  `json:"validated_at"` // ms
+}
+
+type external struct {
+	Provider string `json:"auth_provider"`
+	ID       string `json:"external_id"`
+}
+
+func (a *API) threepids(ctx context.Context, id mxid.UserID) ([]threepid, error) {
+	have, err := a.Engine.Threepids(ctx, id)
+	list := make([]threepid, len(have))
+	for i, t := range have {
+		list[i] = threepid{t.Medium, t.Address, t.Added.UnixMilli(), t.Validated.UnixMilli()}
+	}
+	return list, err
+}
+
+func (a *API) externals(ctx context.Context, id mxid.UserID) ([]external, error) {
+	have, err := a.Engine.ExternalIDs(ctx, id)
+	list := make([]external, len(have))
+	for i, x := range have {
+		list[i] = external{x.Provider, x.ID}
+	}
+	return list, err
+}
+
+type foundUser struct {
+	UserID mxid.UserID `json:"user_id"`
+}
+
+func (a *API) userByThreepid(ctx context.Context, r *http.Request, _ httpx.None) (foundUser, error) {
+	id, err := a.Engine.ByThreepid(ctx, r.PathValue("medium"), r.PathValue("address"))
+	return foundUser{id}, err
+}
+
+func (a *API) userByExternalID(ctx context.Context, r *http.Request, _ httpx.None) (foundUser, error) {
+	id, err := a.Engine.ByExternalID(ctx, r.PathValue("provider"), r.PathValue("externalId"))
+	return foundUser{id}, err
+}

@@ -1,0 +1,71 @@
+package clientapi
+
+import (
+	"context"
+
+	"hearth/api/httpx"
+	"hearth/homeserver/account"
+	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
+)
+
+// active are the operations that take an account in good standing, by their names
+// in the specification: those by which others notice somebody
+// (client-server-api/#account-suspension). What is sent to a room is looked at
+// more closely, by mayHear.
+var active = map[string]bool{
+	"createRoom": true, "joinRoom": true, "joinRoomById": true, "knockRoom": true, "inviteUser": true,
+	"kick": true, "ban": true, "unban": true, "upgradeRoom": true, "setTyping": true,
+	"setProfileField": true, "deleteProfileField": true,
+	"setRoomAlias": true, "deleteRoomAlias": true, "setRoomVisibilityOnDirectory": true,
+}
+
+// Standing refuses routes to those who may not use them. It is httpx.Config's.
+func Standing(route httpx.Route, who *httpx.Caller) error {
+	if who.Locked && route.Spec != "logout" && route.Spec != "logout_all" {
+		return account.ErrLocked()
+	}
+	if who.Suspended && active[route.Spec] {
+		return errSuspended()
+	}
+	return nil
+}
+
+func errSuspended() error {
+	return mxerr.New(mxerr.UserSuspended, "You cannot perform this action while suspended")
+}
+
+// mayHear decides whether others may hear of an event that the caller sends. It
+// reports silent if they may not and the caller must not know.
+func (a *Rooms) mayHear(ctx context.Context, roomID string, d room.Draft) (silent bool, err error) {
+	who := httpx.Who(ctx)
+	if who == nil {
+		return false, nil
+	}
+	if who.Suspended && !a.harmless(ctx, roomID, d) {
+		return false, errSuspended()
+	}
+	return who.ShadowBanned, nil
+}
+
+// harmless tells what a suspended user may send: taking back their own words,
+// leaving, and answers to the server's operators.
+func (a *Rooms) harmless(ctx context.Context, roomID string, d room.Draft) bool {
+	if a.Notices != nil && a.Notices.MayLeave(ctx, d.Sender, roomID) != nil {
+		return true // the room in which the server speaks to them
+	}
+	switch {
+	case d.Type == "m.room.redaction" && d.StateKey == nil:
+		ev, err := a.Engine.EventByID(ctx, d.Redacts)
+		return err == nil && ev.Sender == d.Sender
+	case d.Type == "m.room.member" && d.StateKey != nil && *d.StateKey == d.Sender:
+		membership, _ := canonjson.GetString(d.Content, "membership")
+		return membership == "leave"
+	}
+	return false
+}
+
+// nothing is the answer to somebody whom nobody hears.
+func nothing() httpx.Raw { return eventIDAnswer("$" + mxid.RandomString(43)) }
