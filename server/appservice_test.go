@@ -457,7 +457,7 @@ func TestBridgeLogsIn(t *testing.T) {
 		t.Errorf("a wrong token: %v", err)
 	}
 	var flows struct{ Flows []struct{ Type string } }
-	if err := stranger.Do(t.Context(), http.MethodGet, v3+"/login", nil, &flows); err != nil || len(flows.Flows) != 2 {
+	if err := stranger.Do(t.Context(), http.MethodGet, v3+"/login", nil, &flows); err != nil || len(flows.Flows) != 3 {
 		t.Errorf("flows %+v, %v", flows, err)
 	}
 }

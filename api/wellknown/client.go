@@ -22,6 +22,13 @@ type API struct {
 	BaseURL string
 	// Proxies are believed about the scheme that their clients used.
 	Proxies []netip.Prefix
+	// Support says whom to turn to.
+	Support Support
+}
+
+// Support is how the people are reached who run this server.
+type Support struct {
+	MatrixID, Email, SecurityEmail, Page string // "" for none
 }
 
 // Routes are the routes of this package.
@@ -31,6 +38,16 @@ func (a *API) Routes() []httpx.Route {
 		In:      httpx.Root,
 		Handler: httpx.JSON(a.getWellknown),
 		Spec:    "getWellknown",
+	}, {
+		Pattern: "GET /.well-known/matrix/support",
+		In:      httpx.Root,
+		Handler: httpx.JSON(a.getWellknownSupport),
+		Spec:    "getWellknownSupport",
+	}, {
+		Pattern: "GET /.well-known/matrix/policy_server",
+		In:      httpx.Root,
+		Handler: httpx.JSON(a.getWellknownPolicy),
+		Spec:    "getWellknownPolicy",
 	}}
 }
 
@@ -79,4 +96,37 @@ func (a *API) fromProxy(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+type contact struct {
+	MatrixID string `json:"matrix_id,omitempty"`
+	Email    string `json:"email_address,omitempty"`
+	Role     string `json:"role"`
+}
+
+type supportRes struct {
+	Contacts []contact `json:"contacts,omitempty"`
+	Page     string    `json:"support_page,omitempty"`
+}
+
+// getWellknownSupport: client-server-api/#getwell-knownmatrixsupport
+func (a *API) getWellknownSupport(context.Context, *http.Request, httpx.None) (supportRes, error) {
+	s := a.Support
+	if s == (Support{}) {
+		return supportRes{}, mxerr.New(mxerr.NotFound, "The people who run this server have named no contact")
+	}
+	res := supportRes{Page: s.Page}
+	if s.MatrixID != "" || s.Email != "" {
+		res.Contacts = append(res.Contacts, contact{s.MatrixID, s.Email, "m.role.admin"})
+	}
+	if s.SecurityEmail != "" {
+		res.Contacts = append(res.Contacts, contact{"", s.SecurityEmail, "m.role.security"})
+	}
+	return res, nil
+}
+
+// getWellknownPolicy: client-server-api/#getwell-knownmatrixpolicy_server. This
+// server signs no events of other servers.
+func (a *API) getWellknownPolicy(context.Context, *http.Request, httpx.None) (httpx.None, error) {
+	return httpx.None{}, mxerr.New(mxerr.NotFound, "This is not a policy server")
 }

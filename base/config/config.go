@@ -34,6 +34,7 @@ type Config struct {
 	Media        Media        `toml:"media"`
 	Push         Push         `toml:"push"`
 	AppServices  AppServices  `toml:"appservices"`
+	Support      Support      `toml:"support"`
 	Log          Log          `toml:"log"`
 
 	// The rest is set by "hearth trial" and cannot be written in a file.
@@ -213,6 +214,21 @@ type AppServices struct {
 	// they make for Synapse, as they are. Relative paths start at the folder of the
 	// main configuration file.
 	Files []string `toml:"files" is:"paths"`
+}
+
+// Support is how people reach you; clients show it (/.well-known/matrix/support).
+// Leave empty what you do not want to say.
+type Support struct {
+	// Your user id, maybe on another server, so that you can be reached when this
+	// one is down: "@anna:example.com".
+	MatrixID string `toml:"matrix_id" is:"text"`
+
+	// Mail addresses: for everything, and for reports of security problems.
+	Email         string `toml:"email" is:"text"`
+	SecurityEmail string `toml:"security_email" is:"text"`
+
+	// A web page: "https://example.com/help".
+	Page string `toml:"page" is:"text"`
 }
 
 // Log is what Hearth writes to standard error.
