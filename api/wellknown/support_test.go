@@ -1,6 +1,7 @@
 package wellknown
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,7 +22,7 @@ func TestSupport(t *testing.T) {
 			`{"contacts":[{"matrix_id":"@anna:example.org","email_address":"anna@example.org","role":"m.role.admin"},{"email_address":"sec@example.org","role":"m.role.security"}]}`,
 		},
 	} {
-		router := httpx.NewRouter(httpx.Config{})
+		router := httpx.NewRouter(httpx.Config{Log: slog.New(slog.DiscardHandler)})
 		router.Add((&API{Support: tc.support}).Routes()...)
 		rec := httptest.NewRecorder()
 		router.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/.well-known/matrix/support", nil))

@@ -216,8 +216,7 @@ type AppServices struct {
 	Files []string `toml:"files" is:"paths"`
 }
 
-// Support is how people reach you; clients show it (/.well-known/matrix/support).
-// Leave empty what you do not want to say.
+// Support is how people reach you; clients show what is not empty.
 type Support struct {
 	// Your user id, maybe on another server, so that you can be reached when this
 	// one is down: "@anna:example.com".
