@@ -30,6 +30,8 @@ var order = strings.Fields(`
 
 	base/limit
 	base/netguard
+	base/mail
+	base/mail/mailtest
 	base/blob
 	base/config
 	base/logx
@@ -68,6 +70,7 @@ var order = strings.Fields(`
 
 	api/spectest
 	api/httpx
+	api/page
 	api/clientapi
 	api/adminapi
 	api/wellknown
@@ -97,6 +100,8 @@ var mayImport = map[string][]string{
 	"github.com/pelletier/go-toml/v2":          {"base/config", "cmd/hearth"},
 	"github.com/pion":                          {"calls/turn"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/spectest"},
+	"github.com/emersion":                      {"base/mail/mailtest"},
+	"github.com/wneessen/go-mail":              {"base/mail"},
 	"go.yaml.in/yaml/v3":                       {"dev", "homeserver/appservice"},
 	"golang.org/x/crypto":                      {"*"},
 	"golang.org/x/image":                       {"homeserver/media"},

@@ -48,7 +48,7 @@ func (s *Server) buildDoors() {
 	s.router.Add((&adminapi.API{
 		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Notices: s.notices, Version: Version(),
 	}).Routes()...)
-	s.router.Add((&wellknown.API{Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}).Routes()...)
+	s.router.Add((&wellknown.API{BaseURL: s.cfg.Listen.PublicURL, Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}).Routes()...)
 }
 
 func (s *Server) mediaDoors() *clientapi.Media {

@@ -20,6 +20,7 @@ import (
 	"hearth/base/db"
 	"hearth/base/limit"
 	"hearth/base/lockdir"
+	"hearth/base/mail"
 	"hearth/base/notify"
 	"hearth/base/store"
 	"hearth/calls/turn"
@@ -53,6 +54,7 @@ type Server struct {
 	db        *db.DB
 	hub       *notify.Hub
 	accounts  *account.Engine
+	mail      *mail.Mailer // nil for no mail
 	rooms     *room.Engine
 	typing    *typing.Engine
 	receipts  *receipt.Engine
@@ -121,6 +123,9 @@ func (s *Server) build(ctx context.Context) error {
 	s.hub = notify.NewHub(s.db.Position())
 	s.db.OnCommit(s.hub.Advance)
 
+	if err := s.buildMail(); err != nil {
+		return err
+	}
 	s.buildEngines(keyID, key, vapid, services)
 	blobs, err := blob.Open(filepath.Join(s.cfg.Storage.Dir, "media"))
 	if err != nil {
@@ -143,21 +148,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 		DB: s.db, Hub: s.hub, Server: name, Log: s.log,
 		Copy: func(tx *db.Tx, mail []store.DeviceMessage) error { return s.services.Copy(tx, mail) },
 	})
-	s.accounts = account.New(s.db, account.Options{
-		ServerName:   name,
-		Mode:         account.Mode(s.cfg.Registration.Mode),
-		OpenOnlyFrom: s.cfg.OpenOnlyFrom,
-		SharedSecret: s.cfg.Registration.SharedSecret,
-		Guests:       s.cfg.Registration.Guests,
-		Exclusive:    s.reserved,
-		Log:          s.log,
-		Limits:       s.limits,
-		OnProfile:    s.onProfile,
-		OnDeactivate: s.onDeactivate,
-
-		DeviceRemoved: s.deviceRemoved,
-		DeviceRenamed: s.keys.DeviceRenamed,
-	})
+	s.accounts = account.New(s.db, s.accountOptions(key))
 	s.rooms = room.New(room.Config{
 		DB: s.db, Hub: s.hub, Server: name, KeyID: keyID, Key: key, Profiles: profiles{s.accounts}, Log: s.log,
 		DefaultVersion: s.cfg.Rooms.DefaultVersion,
@@ -186,6 +177,9 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
 	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed, s.services}
+	if s.mail != nil {
+		s.owners = append(s.owners, s.mail)
+	}
 }
 
 // Start listens and serves. When it returns without error, every listener is

@@ -25,7 +25,7 @@ type deactivateReq struct {
 }
 
 type deactivateRes struct {
-	// There are no third-party identifiers to unbind, which counts as success.
+	// Nothing was ever bound to an identity server, which counts as success.
 	IDServerUnbindResult string `json:"id_server_unbind_result"`
 }
 

@@ -46,11 +46,15 @@ func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Iden
 	if err != nil {
 		return nil, err
 	}
-	return &httpx.Caller{
+	who := &httpx.Caller{
 		User: string(s.User), Device: s.Device, Guest: s.Guest, Admin: s.Admin,
 		Token: token, TokenID: s.TokenID,
 		Locked: s.Locked, Suspended: s.Suspended, ShadowBanned: s.ShadowBanned,
-	}, nil
+	}
+	if a.Engine.Owes(s) {
+		who.Consent = a.Engine.ConsentURI(s.User)
+	}
+	return who, nil
 }
 
 // Routes are the routes of all files of Accounts.
@@ -61,7 +65,7 @@ func (a *Accounts) Routes() []httpx.Route {
 		a.loginRoutes(), a.refreshRoutes(), a.logoutRoutes(), a.whoamiRoutes(), a.passwordManagementRoutes(),
 		a.accountDeactivationRoutes(), a.deviceManagementRoutes(), a.profileRoutes(), a.voipRoutes(), a.openIDRoutes(),
 		a.appservicePingRoutes(), a.thirdPartyLookupRoutes(),
-		a.adminRoutes(), a.loginTokenRoutes(), a.oauthServerMetadataRoutes(), a.ssoLoginRedirectRoutes(),
+		a.fallbackRoutes(), a.adminRoutes(), a.loginTokenRoutes(), a.oauthServerMetadataRoutes(), a.ssoLoginRedirectRoutes(),
 	} {
 		all = append(all, file...)
 	}

@@ -205,7 +205,7 @@ func TestRegistrationsThatFail(t *testing.T) {
 	h.want(400, "M_USER_IN_USE", "", "GET", "/v3/register/available?username=alice", "")
 	h.want(400, "M_INVALID_USERNAME", "", "GET", "/v3/register/available?username=%00", "")
 	h.want(400, "M_MISSING_PARAM", "", "GET", "/v3/register/available", "")
-	h.want(403, "M_THREEPID_DENIED", "", "POST", "/v3/register/email/requestToken", `{"client_secret":"x","email":"a@b.c","send_attempt":1}`)
+	h.want(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", "", "POST", "/v3/register/email/requestToken", `{"client_secret":"x","email":"a@b.c","send_attempt":1}`)
 
 	g := h.register("carol", `,"inhibit_login":true`)
 	if g.str("access_token") != "" || g.str("device_id") != "" {

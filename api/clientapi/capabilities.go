@@ -72,6 +72,7 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 		SetAvatarURL:   person,
 		ProfileFields:  person,
 		GetLoginToken:  person,
+		ThreepidChange: enabled{person.Enabled && a.Engine.Mail != nil},
 		Delayed:        delayLimits{delayed.MaxDelay.Milliseconds(), delayed.MaxScheduled},
 	}
 	if httpx.Who(ctx).Admin {

@@ -6,12 +6,13 @@ import (
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
+	"hearth/matrix/mxerr"
 )
 
 func (a *Accounts) passwordManagementRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "POST /account/password",
-		Auth:    httpx.User,
+		Auth:    httpx.Optional,
 		Limit:   "account",
 		MaxBody: smallBody,
 		Handler: interactive(a.changePassword),
@@ -19,12 +20,12 @@ func (a *Accounts) passwordManagementRoutes() []httpx.Route {
 	}, {
 		Pattern: "POST /account/password/email/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noThreepids),
+		Handler: httpx.JSON(a.requestTokenFor(account.ToResetPassword)),
 		Spec:    "requestTokenToResetPasswordEmail",
 	}, {
 		Pattern: "POST /account/password/msisdn/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noThreepids),
+		Handler: httpx.JSON(noPhones),
 		Spec:    "requestTokenToResetPasswordMSISDN",
 	}}
 }
@@ -38,5 +39,12 @@ type changePasswordReq struct {
 // changePassword: client-server-api/#post_matrixclientv3accountpassword
 func (a *Accounts) changePassword(ctx context.Context, _ *http.Request, req changePasswordReq) (httpx.None, error) {
 	logout := req.LogoutDevices == nil || *req.LogoutDevices
+	who := httpx.Who(ctx)
+	if who == nil {
+		return httpx.None{}, a.Engine.ResetPassword(ctx, req.NewPassword, logout, req.Auth, httpx.Addr(ctx))
+	}
+	if who.Guest {
+		return httpx.None{}, mxerr.New(mxerr.GuestAccessForbidden, "Guests may not do this")
+	}
 	return httpx.None{}, a.Engine.ChangePassword(ctx, session(ctx), req.NewPassword, logout, req.Auth, httpx.Addr(ctx))
 }

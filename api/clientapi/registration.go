@@ -26,12 +26,12 @@ func (a *Accounts) registrationRoutes() []httpx.Route {
 	}, {
 		Pattern: "POST /register/email/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noThreepids),
+		Handler: httpx.JSON(a.requestTokenFor(account.ToRegister)),
 		Spec:    "requestTokenToRegisterEmail",
 	}, {
 		Pattern: "POST /register/msisdn/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noThreepids),
+		Handler: httpx.JSON(noPhones),
 		Spec:    "requestTokenToRegisterMSISDN",
 	}}
 }
@@ -119,12 +119,4 @@ func (a *Accounts) checkUsernameAvailability(ctx context.Context, r *http.Reques
 	}
 	err := a.Engine.Available(ctx, r.URL.Query().Get("username"))
 	return availableRes{Available: err == nil}, err
-}
-
-// noThreepids answers those who want to prove a mail address or phone number:
-// this server sends neither mail nor SMS.
-func noThreepids(context.Context, *http.Request, httpx.None) (httpx.None, error) {
-	e := mxerr.New("M_THREEPID_DENIED", "This server does not use mail addresses or phone numbers")
-	e.Status = http.StatusForbidden
-	return httpx.None{}, e
 }

@@ -30,7 +30,18 @@ func Standing(route httpx.Route, who *httpx.Caller) error {
 	if who.Suspended && active[route.Spec] {
 		return errSuspended()
 	}
+	if who.Consent != "" && active[route.Spec] {
+		return errConsent(who)
+	}
 	return nil
+}
+
+// errConsent: client-server-api/#server-notices names M_CONSENT_NOT_GIVEN with its
+// consent_uri.
+func errConsent(who *httpx.Caller) error {
+	err := mxerr.New(mxerr.ConsentNotGiven, "Please agree to the terms of use: %s", who.Consent)
+	err.Fields = map[string]any{"consent_uri": who.Consent}
+	return err
 }
 
 func errSuspended() error {
@@ -46,6 +57,9 @@ func (a *Rooms) mayHear(ctx context.Context, roomID string, d room.Draft) (silen
 	}
 	if who.Suspended && !a.harmless(ctx, roomID, d) {
 		return false, errSuspended()
+	}
+	if who.Consent != "" && !a.harmless(ctx, roomID, d) {
+		return false, errConsent(who)
 	}
 	return who.ShadowBanned, nil
 }

@@ -77,7 +77,9 @@ type Caller struct {
 	Locked       bool // may only log out
 	Suspended    bool // may not speak
 	ShadowBanned bool // speaks to nobody
-	Owes         bool // has not agreed to the terms of use
+	// Consent is the address of the page on which the user must agree to the terms
+	// before they may speak; "" if they need not.
+	Consent string
 }
 
 // Identity is whom an application service says that it acts for

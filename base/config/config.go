@@ -9,6 +9,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,8 @@ type Config struct {
 	Network      Network      `toml:"network"`
 	Storage      Storage      `toml:"storage"`
 	Registration Registration `toml:"registration"`
+	Terms        Terms        `toml:"terms"`
+	Mail         Mail         `toml:"mail"`
 	Rooms        Rooms        `toml:"rooms"`
 	TURN         TURN         `toml:"turn"`
 	Presence     Presence     `toml:"presence"`
@@ -58,6 +61,10 @@ type Listen struct {
 
 	// HTTPS, for example ":443"; needs tls.mode = "files".
 	HTTPS string `toml:"https" is:"address"`
+
+	// Where clients and browsers reach this server, for links in mail, for example
+	// "https://matrix.example.com". "" means https:// and the server name.
+	PublicURL string `toml:"public_url" is:"url"`
 
 	// Addresses or networks of your own reverse proxies, for example
 	// ["127.0.0.1", "::1"]. Only their X-Forwarded-For and X-Forwarded-Proto
@@ -113,6 +120,44 @@ type Registration struct {
 
 	// Whether people may look around without an account.
 	Guests bool `toml:"guests" is:"switch"`
+
+	// What becomes of mail addresses when people make an account: off asks for
+	// none, optional lets them give one, required wants one. It takes [mail].
+	Email string `toml:"email" is:"choice" of:"off optional required"`
+}
+
+// Terms is the terms of use.
+type Terms struct {
+	// Version of the terms, for example "2026-01". People agree to it when they
+	// register. "" means that there are none.
+	Version string `toml:"version" is:"text"`
+
+	// Where people read them: pages of yours. The privacy policy may be missing.
+	URL     string `toml:"url" is:"url"`
+	Privacy string `toml:"privacy" is:"url"`
+
+	// Who must have agreed: new people only, or everybody, also after a new version.
+	// Those who have not can read but not speak; their clients show them a link.
+	For string `toml:"for" is:"choice" of:"new everybody"`
+}
+
+// Mail is how this server sends mail, for lost passwords and missed messages.
+type Mail struct {
+	// The server that takes the mail, for example "mail.example.com:587"; "" for no
+	// mail.
+	SMTP string `toml:"smtp" is:"text"`
+
+	// starttls: encrypted after a greeting, customary on port 587.
+	// tls:      encrypted from the beginning, customary on port 465.
+	// none:     not at all, for a server on this machine.
+	TLS string `toml:"tls" is:"choice" of:"starttls tls none"`
+
+	// What the mail server asks for; "" if it asks for nothing.
+	User     string `toml:"user" is:"text"`
+	Password string `toml:"password" is:"secret"`
+
+	// The sender, for example "Hearth <hearth@example.com>".
+	From string `toml:"from" is:"text"`
 }
 
 // Rooms is how new rooms are made.
@@ -245,7 +290,9 @@ func Default() *Config {
 		Listen:       Listen{HTTP: "127.0.0.1:8008"},
 		TLS:          TLS{Mode: "off"},
 		Storage:      Storage{Dir: "/var/lib/hearth"},
-		Registration: Registration{Mode: "closed"},
+		Registration: Registration{Mode: "closed", Email: "off"},
+		Terms:        Terms{For: "new"},
+		Mail:         Mail{TLS: "starttls"},
 		Rooms:        Rooms{DefaultVersion: "12"},
 		TURN: TURN{
 			RelayPorts:  PortRange{49160, 49359},
@@ -258,6 +305,15 @@ func Default() *Config {
 		Media:    Media{MaxUpload: 100_000_000, Unauthenticated: true, URLPreviews: true},
 		Log:      Log{Level: "info", Format: "auto"},
 	}
+}
+
+// PublicBase is where clients and browsers reach the server, without a slash at
+// the end.
+func (c *Config) PublicBase() string {
+	if c.Listen.PublicURL != "" {
+		return strings.TrimRight(c.Listen.PublicURL, "/")
+	}
+	return "https://" + c.ServerName
 }
 
 // CallsOn reports whether any TURN listener is named.

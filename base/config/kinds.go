@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	"paths":      {parsePaths, writePaths},
 	"text":       {parseText, quote},
 	"secret":     {parseText, quote},
+	"url":        {parseURL, quote},
 	"database":   {parseDatabase, quote},
 	"switch":     {parseSwitch, func(v any) string { return strconv.FormatBool(v.(bool)) }},
 	"count":      {parseCount, func(v any) string { return strconv.Itoa(v.(int)) }},

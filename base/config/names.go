@@ -48,6 +48,20 @@ func checkServerName(s string) error {
 	return nil
 }
 
+// parseURL takes an address of a web page, or "".
+func parseURL(v any, _ fieldTag) (any, error) {
+	const example = `"https://example.com/page"`
+	s, err := wantString(v, example)
+	if err != nil || s == "" {
+		return s, err
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return nil, fmt.Errorf("%q is no address of a web page; write one such as %s", s, example)
+	}
+	return s, nil
+}
+
 // maxServerName leaves 24 of a user id's 255 bytes to the localpart.
 const maxServerName = 230
 

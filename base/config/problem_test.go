@@ -22,7 +22,7 @@ func TestProblems(t *testing.T) {
 		{"name below a section", "[log]\nserver_name = \"a.test\"", `F:2:1: unknown key "server_name" in [log]; write it above the first [section]`},
 		{"foreign key", name + "[presence]\ncolour = 1", `F:3:1: unknown key "colour" in [presence]; the keys here are enabled`},
 		{"misspelt section", name + "[regstration]\nmode = \"open\"", `F:2:2: unknown section [regstration]; did you mean [registration]?`},
-		{"foreign section", name + "[federation]\nx = 1", `F:2:2: unknown section [federation]; the sections are listen, tls, network, storage, registration, rooms, turn, presence, limits, media, push, appservices, support, log`},
+		{"foreign section", name + "[federation]\nx = 1", `F:2:2: unknown section [federation]; the sections are listen, tls, network, storage, registration, terms, mail, rooms, turn, presence, limits, media, push, appservices, support, log`},
 		{"section as a list", name + "[[turn]]\nudp = 1", `F:2:3: [[turn]] is a list of sections; write [turn]`},
 		{"section as a key", name + "turn = \"x\"", `F:2:1: turn is a section; write it on a line of its own as [turn]`},
 		{"key as a section", "[server_name]\nx = 1", `F:1:2: server_name is a setting and not a section; write server_name = ""`},
@@ -76,6 +76,12 @@ func TestProblems(t *testing.T) {
 		{"https without TLS", name + "[listen]\nhttps = \":443\"", `F:3:1: listen.https needs a certificate; write mode = "files", cert and key in [tls]`},
 		{"TLS without files", name + "[tls]\nmode = \"files\"", `F:3:1: tls.mode is "files", which needs two files; write cert = "fullchain.pem" and key = "privkey.pem" in [tls]`},
 		{"TLS with a missing file", name + "[tls]\nmode = \"files\"\ncert = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"", `F:4:1: /nowhere/c.pem does not exist; write where your certificate files are`},
+		{"mail without a sender", name + "[mail]\nsmtp = \"mail.a.test:587\"", `F:1:1: mail.from is no sender; write from = "Hearth <hearth@example.com>" in [mail]`},
+		{"mail without a port", name + "[mail]\nsmtp = \"mail.a.test\"\nfrom = \"h@a.test\"", `F:3:1: mail.smtp names no server; write smtp = "mail.example.com:587"`},
+		{"addresses without mail", name + "[registration]\nemail = \"required\"", `F:3:1: registration.email is "required", but this server sends no mail; write smtp and from in [mail], or email = "off"`},
+		{"terms without a page", name + "[terms]\nversion = \"1\"", `F:3:1: there are terms, but nowhere to read them; write url = "https://example.com/terms" in [terms]`},
+		{"terms with an odd version", name + "[terms]\nversion = \"May 1\"\nurl = \"https://a.test\"", `F:3:1: terms.version may have only letters, digits and . _ - ; write for example version = "2026-01"`},
+		{"page", name + "[terms]\nurl = \"a.test/terms\"", `F:3:7: terms.url: "a.test/terms" is no address of a web page; write one such as "https://example.com/page"`},
 		{"two on one port", name + "[listen]\nhttp = \":3478\"\n[turn]\ntcp = \"127.0.0.1:3478\"", `F:5:1: turn.tcp wants 127.0.0.1:3478, which listen.http has already; write another port`},
 	} {
 		t.Run(tc.what, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/mail"
 	"net/netip"
 	"strings"
 )
@@ -32,6 +33,39 @@ func (l *loader) checkWhole() {
 	}
 	l.checkTLS()
 	l.checkClash()
+	l.checkPeople()
+}
+
+// checkPeople is about mail and terms.
+func (l *loader) checkPeople() {
+	c := l.c
+	if c.Mail.SMTP != "" {
+		if _, err := mail.ParseAddress(c.Mail.From); err != nil {
+			l.problem(l.at("mail.from"), `mail.from is no sender; write from = "Hearth <hearth@example.com>" in [mail]`)
+		}
+		if host, port, err := net.SplitHostPort(c.Mail.SMTP); err != nil || host == "" || !isPort(port) {
+			l.problem(l.at("mail.smtp"), `mail.smtp names no server; write smtp = "mail.example.com:587"`)
+		}
+	}
+	if c.Registration.Email != "off" && c.Mail.SMTP == "" {
+		l.problem(l.at("registration.email"), `registration.email is %q, but this server sends no mail; write smtp and from in [mail], or email = "off"`, c.Registration.Email)
+	}
+	if c.Terms.Version != "" && c.Terms.URL == "" {
+		l.problem(l.at("terms.version"), `there are terms, but nowhere to read them; write url = "https://example.com/terms" in [terms]`)
+	}
+	if !plainVersion(c.Terms.Version) {
+		l.problem(l.at("terms.version"), `terms.version may have only letters, digits and . _ - ; write for example version = "2026-01"`)
+	}
+}
+
+func isPort(s string) bool {
+	_, err := portNumber(s)
+	return err == nil
+}
+
+// plainVersion: appendices/#opaque-identifiers
+func plainVersion(s string) bool {
+	return len(s) <= 64 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 func (l *loader) checkTLS() {

@@ -14,6 +14,7 @@ func Default() map[string]Rate {
 		"register":             {Every: 5 * time.Second, Burst: 20},
 		"registration_token":   {Every: 5 * time.Second, Burst: 10},
 		"refresh":              {Every: time.Second, Burst: 60},
+		"mail_address":         {Every: 5 * time.Minute, Burst: 5},
 		"login_token":          {Every: 20 * time.Second, Burst: 5},
 		"account":              {Every: time.Second, Burst: 30},
 		"profile":              {Every: time.Second, Burst: 30},

@@ -81,3 +81,55 @@ func AddExternalID(tx *db.Tx, x ExternalID) (bool, error) {
 func DeleteExternalIDs(tx *db.Tx, user string) error {
 	return tx.Exec(`DELETE FROM external_ids WHERE usr = $1`, user)
 }
+
+// Proof is a row of threepid_sessions.
+type Proof struct {
+	SID       string
+	Purpose   string // "register", "password" or "add"
+	Medium    string
+	Address   string
+	Secret    string // the client's
+	Attempt   int64
+	NextLink  string
+	Token     []byte // SHA-256
+	Validated int64  // ms, 0 for not yet
+	Expires   int64  // ms
+}
+
+const proofColumns = `sid, purpose, medium, address, secret, attempt, next_link, token, validated, expires`
+
+func (p *Proof) columns() []any {
+	return []any{&p.SID, &p.Purpose, &p.Medium, &p.Address, &p.Secret, &p.Attempt, &p.NextLink, &p.Token, &p.Validated, &p.Expires}
+}
+
+// ProofByID returns a proof, or db.ErrNoRow.
+func ProofByID(tx *db.Tx, sid string) (Proof, error) {
+	return db.One(tx, (*Proof).columns, `SELECT `+proofColumns+` FROM threepid_sessions WHERE sid = $1`, sid)
+}
+
+// ProofOf returns the proof that a client has asked for before, or db.ErrNoRow.
+func ProofOf(tx *db.Tx, purpose, medium, address, secret string) (Proof, error) {
+	return db.One(tx, (*Proof).columns, `
+		SELECT `+proofColumns+` FROM threepid_sessions
+		WHERE purpose = $1 AND medium = $2 AND address = $3 AND secret = $4`, purpose, medium, address, secret)
+}
+
+// SetProof stores a proof.
+func SetProof(tx *db.Tx, p Proof) error {
+	return tx.Exec(`
+		INSERT INTO threepid_sessions (`+proofColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (sid) DO UPDATE SET
+			attempt = excluded.attempt, next_link = excluded.next_link, token = excluded.token,
+			validated = excluded.validated, expires = excluded.expires`,
+		p.SID, p.Purpose, p.Medium, p.Address, p.Secret, p.Attempt, p.NextLink, p.Token, p.Validated, p.Expires)
+}
+
+// DeleteProof forgets a proof.
+func DeleteProof(tx *db.Tx, sid string) error {
+	return tx.Exec(`DELETE FROM threepid_sessions WHERE sid = $1`, sid)
+}
+
+// ExpireProofs forgets those that are too old.
+func ExpireProofs(tx *db.Tx, now int64) error {
+	return tx.Exec(`DELETE FROM threepid_sessions WHERE expires <= $1`, now)
+}

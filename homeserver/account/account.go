@@ -17,6 +17,7 @@ import (
 	"hearth/auth/password"
 	"hearth/base/db"
 	"hearth/base/limit"
+	"hearth/base/mail"
 	"hearth/base/store"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -53,6 +54,17 @@ type Options struct {
 	// TokenLife is how long access tokens live that can be refreshed. Others
 	// live until logout: bots and scripts rely on it.
 	TokenLife time.Duration
+
+	// Mail proves mail addresses; nil if this server sends none. PublicURL is where
+	// its links lead.
+	Mail interface {
+		Post(m mail.Message) error
+	}
+	PublicURL string
+	Email     string // what registration makes of addresses: "off" or "", "optional", "required"
+	Terms     Terms
+	// Secret makes links to the page of terms that nobody else can make.
+	Secret []byte
 
 	// OnProfile is told of a change to somebody's profile, after it is stored.
 	// value is nil for a field that was removed.

@@ -39,9 +39,17 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (Grant, error) {
 	switch r.Identifier.Type {
 	case "m.id.user":
 		name = r.Identifier.User
-	case "m.id.thirdparty", "m.id.phone":
-		// Nobody has a mail address or a phone number on this server: as wrong as
-		// an unknown user.
+	case "m.id.thirdparty":
+		// An unknown address is as wrong as an unknown user, and takes as long.
+		name = r.Identifier.Medium + " " + r.Identifier.Address
+		if user, err := e.ByThreepid(ctx, r.Identifier.Medium, r.Identifier.Address); err == nil {
+			name = string(user)
+		} else if !isNotFound(err) {
+			return Grant{}, err
+		}
+	case "m.id.phone":
+		// Numbers are known only with their country's code, which is not sent here
+		// in a form that says so.
 		return Grant{}, errLogin()
 	default:
 		return Grant{}, mxerr.New(mxerr.InvalidParam, "Unknown kind of login identifier")

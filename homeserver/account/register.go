@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,28 +41,50 @@ func (e *Engine) Register(ctx context.Context, r Registration, auth *Auth, addr 
 	if err := e.checkRegistration(ctx, r); err != nil {
 		return Grant{}, err
 	}
-	stage := stageToken
-	if e.Mode == Open && (e.OpenOnlyFrom == nil || e.OpenOnlyFrom(addr)) {
-		stage = stageDummy
-	}
 	s, err := e.interact(ctx, operation{
-		name: "register", addr: addr, flows: []Flow{{[]string{stage}}}, request: r, blank: blank,
+		name: "register", addr: addr, flows: e.registrationFlows(addr), request: r, blank: blank, proof: ToRegister,
 	}, auth)
 	if err != nil {
 		return Grant{}, err
 	}
-	g, err := e.register(ctx, s.request.(Registration), s.token)
+	g, err := e.register(ctx, s)
 	if err != nil {
 		e.release(s)
 	}
 	return g, err
 }
 
-func (e *Engine) register(ctx context.Context, r Registration, token string) (Grant, error) {
+// registrationFlows are the ways to an account. They end with m.login.dummy where
+// one could stop half-way through another.
+func (e *Engine) registrationFlows(addr string) []Flow {
+	var base []string
+	if e.Mode != Open || e.OpenOnlyFrom != nil && !e.OpenOnlyFrom(addr) {
+		base = append(base, stageToken)
+	}
+	if e.Terms.Version != "" {
+		base = append(base, stageTerms)
+	}
+	with := func(more ...string) Flow { return Flow{append(slices.Clone(base), more...)} }
+	switch {
+	case e.Mail != nil && e.Email == "required":
+		return []Flow{with(stageEmail)}
+	case e.Mail != nil && e.Email == "optional":
+		return []Flow{with(stageEmail), with(stageDummy)}
+	case len(base) == 0:
+		return []Flow{with(stageDummy)}
+	}
+	return []Flow{with()}
+}
+
+func (e *Engine) register(ctx context.Context, s *interaction) (Grant, error) {
+	r := s.request.(Registration)
 	if r.Password == "" {
 		return Grant{}, mxerr.New(mxerr.MissingParam, "The password is missing")
 	}
-	n := NewUser{Localpart: strings.ToLower(r.Username), Password: r.Password, RegistrationToken: token}
+	n := NewUser{Localpart: strings.ToLower(r.Username), Password: r.Password, RegistrationToken: s.token, proof: s.mail}
+	if slices.Contains(s.completed, stageTerms) {
+		n.Consent = e.Terms.Version
+	}
 	if r.GuestToken != "" {
 		return e.upgradeGuest(ctx, r, n)
 	}
@@ -151,6 +174,9 @@ type NewUser struct {
 	Guest             bool
 	Kind              string // "", "bot" or "support"
 	RegistrationToken string // counted as used, "" for none
+	Consent           string // version of the terms that was agreed to, "" for none
+
+	proof store.Proof // of a mail address, with SID "" for none
 }
 
 // Create makes an account. The error is M_USER_IN_USE or M_INVALID_USERNAME.
@@ -198,10 +224,11 @@ func (e *Engine) upgradeGuest(ctx context.Context, r Registration, n NewUser) (G
 			return err
 		}
 		u.Guest, u.Password = false, hashed
+		e.agreed(&u, n)
 		if err := store.UpdateUser(tx, u); err != nil {
 			return err
 		}
-		if err := e.useToken(tx, n.RegistrationToken); err != nil {
+		if err := e.useProofs(tx, u.ID, n); err != nil {
 			return err
 		}
 		e.forget(tx, u.ID, "")
@@ -214,6 +241,23 @@ func (e *Engine) upgradeGuest(ctx context.Context, r Registration, n NewUser) (G
 		g = Grant{User: s.User}
 	}
 	return g, err
+}
+
+func (e *Engine) agreed(u *store.User, n NewUser) {
+	if n.Consent != "" {
+		u.Consent, u.ConsentAt = n.Consent, e.nowMS()
+	}
+}
+
+// useProofs uses up what a new user has shown.
+func (e *Engine) useProofs(tx *db.Tx, user string, n NewUser) error {
+	if err := e.useToken(tx, n.RegistrationToken); err != nil || n.proof.SID == "" {
+		return err
+	}
+	if err := e.addThreepidTx(tx, user, n.proof.Medium, n.proof.Address, n.proof.Validated); err != nil {
+		return err
+	}
+	return store.DeleteProof(tx, n.proof.SID)
 }
 
 // useToken counts a registration token as used; "" is none.
@@ -240,6 +284,7 @@ func (e *Engine) create(ctx context.Context, n NewUser, also func(*db.Tx) error)
 		ID: string(e.id(n.Localpart)), Created: e.nowMS(), Password: hashed,
 		Admin: n.Admin, Guest: n.Guest, Kind: n.Kind,
 	}
+	e.agreed(&u, n)
 	name, err := firstName(n)
 	if err != nil {
 		return err
@@ -252,7 +297,7 @@ func (e *Engine) create(ctx context.Context, n NewUser, also func(*db.Tx) error)
 		if !fresh {
 			return errInUse()
 		}
-		if err := e.useToken(tx, n.RegistrationToken); err != nil {
+		if err := e.useProofs(tx, u.ID, n); err != nil {
 			return err
 		}
 		if name != nil {

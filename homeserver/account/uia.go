@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/store"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 )
@@ -20,6 +21,9 @@ type Auth struct {
 	Identifier Identifier `json:"identifier"`
 	User       string     `json:"user"`  // before Identifier
 	Token      string     `json:"token"` // m.login.registration_token
+
+	Creds    ThreepidCreds `json:"threepid_creds"` // m.login.email.identity
+	OldCreds ThreepidCreds `json:"threepidCreds"`  // as old clients call it
 }
 
 // Challenge is the error that asks for more authentication. It is the body of a
@@ -51,6 +55,8 @@ const (
 	stageDummy    = "m.login.dummy"
 	stagePassword = "m.login.password"
 	stageToken    = "m.login.registration_token"
+	stageTerms    = "m.login.terms"
+	stageEmail    = "m.login.email.identity"
 )
 
 // operation is what somebody wants to do and must authenticate for.
@@ -59,6 +65,7 @@ type operation struct {
 	flows []Flow
 	user  mxid.UserID // whose password it takes
 	addr  string
+	proof Purpose // for which a mail address must have been proved
 	// request is kept while authentication is under way. Clients may leave it out
 	// of later requests; then blank is true.
 	request any
@@ -68,10 +75,11 @@ type operation struct {
 // interaction is authentication under way.
 type interaction struct {
 	id        string
-	op        string
+	op        operation
 	request   any
 	completed []string
-	token     string // the registration token that it keeps in reserve
+	token     string      // the registration token that it keeps in reserve
+	mail      store.Proof // the mail address that was proved
 	expires   time.Time
 }
 
@@ -81,7 +89,7 @@ func (e *Engine) interact(ctx context.Context, op operation, auth *Auth) (*inter
 	if auth == nil {
 		auth = &Auth{}
 	}
-	s := &interaction{op: op.name, request: op.request}
+	s := &interaction{op: op, request: op.request}
 	if auth.Session != "" {
 		var ok bool
 		if s, ok = e.uia.take(auth.Session, e.Now()); !ok {
@@ -89,10 +97,11 @@ func (e *Engine) interact(ctx context.Context, op operation, auth *Auth) (*inter
 			err.Status = 400
 			return nil, err
 		}
-		if s.op != op.name {
+		if s.op.name != op.name {
 			e.uia.keep(s, e.Now())
 			return nil, mxerr.New(mxerr.Forbidden, "This authentication session was started for something else")
 		}
+		s.op = op
 		if !op.blank {
 			s.request = op.request
 		}
@@ -107,15 +116,22 @@ func (e *Engine) interact(ctx context.Context, op operation, auth *Auth) (*inter
 			}
 		}
 	}
-	if slices.ContainsFunc(op.flows, func(f Flow) bool { return slices.Equal(f.Stages, s.completed) }) {
+	if s.complete() {
 		return s, nil
 	}
 	e.uia.keep(s, e.Now())
 	c := &Challenge{Session: s.id, Flows: op.flows, Params: map[string]any{}, Completed: append([]string{}, s.completed...)}
+	if slices.ContainsFunc(op.flows, func(f Flow) bool { return slices.Contains(f.Stages, stageTerms) }) {
+		c.Params[stageTerms] = e.Terms.params()
+	}
 	if failure != nil {
 		c.Code, c.Text = failure.Code, failure.Text
 	}
 	return nil, c
+}
+
+func (s *interaction) complete() bool {
+	return slices.ContainsFunc(s.op.flows, func(f Flow) bool { return slices.Equal(f.Stages, s.completed) })
 }
 
 // stage tries one stage and adds it to s.completed.
@@ -135,6 +151,8 @@ func (e *Engine) stage(ctx context.Context, op operation, s *interaction, auth *
 		err = e.passwordStage(ctx, op, auth)
 	case stageToken:
 		err = e.tokenStage(ctx, s, auth.Token)
+	case stageEmail:
+		err = e.emailStage(ctx, op, s, auth)
 	}
 	if err == nil {
 		s.completed = next
@@ -166,6 +184,28 @@ func (e *Engine) passwordStage(ctx context.Context, op operation, auth *Auth) er
 		err = mxerr.New(mxerr.Forbidden, "Wrong password")
 	}
 	return err
+}
+
+func (e *Engine) emailStage(ctx context.Context, op operation, s *interaction, auth *Auth) error {
+	creds := auth.Creds
+	if creds == (ThreepidCreds{}) {
+		creds = auth.OldCreds
+	}
+	proof, err := e.proved(ctx, creds, op.proof)
+	if err != nil {
+		return err
+	}
+	if op.user != "" {
+		owner, err := e.ByThreepid(ctx, proof.Medium, proof.Address)
+		if err == nil && owner != op.user || isNotFound(err) {
+			return errOtherUser
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.mail = proof
+	return nil
 }
 
 // release puts a session back after its operation failed, so that the client

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+
+	"hearth/base/mail"
+	"hearth/homeserver/account"
+	"hearth/matrix/mxid"
+)
+
+// buildMail makes what sends mail, if the operator has named a mail server.
+func (s *Server) buildMail() (err error) {
+	c := s.cfg.Mail
+	if c.SMTP == "" {
+		return nil
+	}
+	s.mail, err = mail.New(mail.Config{Server: c.SMTP, TLS: c.TLS, User: c.User, Password: c.Password, From: c.From, Log: s.log})
+	return err
+}
+
+func (s *Server) accountOptions(key ed25519.PrivateKey) account.Options {
+	o := account.Options{
+		ServerName:   mxid.ServerName(s.cfg.ServerName),
+		Mode:         account.Mode(s.cfg.Registration.Mode),
+		OpenOnlyFrom: s.cfg.OpenOnlyFrom,
+		SharedSecret: s.cfg.Registration.SharedSecret,
+		Guests:       s.cfg.Registration.Guests,
+		Email:        s.cfg.Registration.Email,
+		Exclusive:    s.reserved,
+		Log:          s.log,
+		Limits:       s.limits,
+
+		PublicURL: s.cfg.PublicBase(),
+		Secret:    derived(key, "consent"),
+		Terms: account.Terms{
+			Version: s.cfg.Terms.Version, URL: s.cfg.Terms.URL, Privacy: s.cfg.Terms.Privacy, Everybody: s.cfg.Terms.For == "everybody",
+		},
+
+		OnProfile:     s.onProfile,
+		OnDeactivate:  s.onDeactivate,
+		DeviceRemoved: s.deviceRemoved,
+		DeviceRenamed: s.keys.DeviceRenamed,
+	}
+	if s.mail != nil {
+		o.Mail = s.mail
+	}
+	return o
+}
+
+// derived is a secret for one use, which lasts as long as the server's key.
+func derived(key ed25519.PrivateKey, use string) []byte {
+	m := hmac.New(sha256.New, key.Seed())
+	m.Write([]byte("hearth " + use))
+	return m.Sum(nil)
+}
