@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"hearth/api/httpx"
 	"hearth/api/page"
@@ -109,6 +110,10 @@ func form(r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return nil
 	}
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != "application/x-www-form-urlencoded" {
+		_, err := httpx.Body(r) // from a program, which wants to know what is wrong
+		return err
+	}
 	if err := r.ParseForm(); err != nil {
 		return &mxerr.Error{Code: mxerr.InvalidParam, Text: "The form could not be read", Cause: err}
 	}
@@ -173,9 +178,10 @@ func (a *Accounts) fallbackStep(r *http.Request, s account.WebStage, session str
 // them. The link to it is in M_CONSENT_NOT_GIVEN.
 func (a *Accounts) consent(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	user, err := mxid.ParseUserID(q.Get("u"))
+	err := form(r)
+	var user mxid.UserID
 	if err == nil {
-		err = form(r)
+		user, err = mxid.ParseUserID(q.Get("u"))
 	}
 	if err == nil {
 		err = a.Engine.CheckConsent(user, q.Get("v"), q.Get("h"))
