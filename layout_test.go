@@ -47,6 +47,7 @@ var order = strings.Fields(`
 
 	homeserver/room
 	homeserver/account
+	homeserver/rendezvous
 	homeserver/personal
 	homeserver/delayed
 	homeserver/notice

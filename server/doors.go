@@ -8,6 +8,7 @@ import (
 	"hearth/api/wellknown"
 	"hearth/base/netguard"
 	"hearth/homeserver/media"
+	"hearth/homeserver/rendezvous"
 	"hearth/homeserver/spaces"
 )
 
@@ -48,7 +49,12 @@ func (s *Server) buildDoors() {
 	s.router.Add((&adminapi.API{
 		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Notices: s.notices, Version: Version(),
 	}).Routes()...)
-	s.router.Add((&wellknown.API{BaseURL: s.cfg.Listen.PublicURL, Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}).Routes()...)
+	known := &wellknown.API{BaseURL: s.cfg.Listen.PublicURL, Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}
+	s.router.Add(known.Routes()...)
+	if s.cfg.Login.Rendezvous {
+		s.router.Add((&clientapi.Rendezvous{Engine: rendezvous.New(rendezvous.MaxSessions), Base: known.Base}).Routes()...)
+		accounts.Unstable = append(accounts.Unstable, "org.matrix.msc4108")
+	}
 }
 
 func (s *Server) mediaDoors() *clientapi.Media {

@@ -61,14 +61,20 @@ type clientRes struct {
 
 // getWellknown: client-server-api/#getwell-knownmatrixclient
 func (a *API) getWellknown(_ context.Context, r *http.Request, _ httpx.None) (clientRes, error) {
-	base := strings.TrimSuffix(a.BaseURL, "/")
-	if base == "" {
-		if _, err := mxid.ParseServerName(r.Host); err != nil {
-			return clientRes{}, mxerr.New(mxerr.NotFound, "The request names no host")
-		}
-		base = a.scheme(r) + "://" + r.Host
+	base, err := a.Base(r)
+	return clientRes{homeserver{base}}, err
+}
+
+// Base is where clients like the one of r reach this server, without a slash at
+// the end. It fails with M_NOT_FOUND if nobody knows.
+func (a *API) Base(r *http.Request) (string, error) {
+	if a.BaseURL != "" {
+		return strings.TrimSuffix(a.BaseURL, "/"), nil
 	}
-	return clientRes{homeserver{base}}, nil
+	if _, err := mxid.ParseServerName(r.Host); err != nil {
+		return "", mxerr.New(mxerr.NotFound, "The request names no host")
+	}
+	return a.scheme(r) + "://" + r.Host, nil
 }
 
 func (a *API) scheme(r *http.Request) string {

@@ -30,6 +30,7 @@ type Config struct {
 	Registration Registration `toml:"registration"`
 	Terms        Terms        `toml:"terms"`
 	Mail         Mail         `toml:"mail"`
+	Login        Login        `toml:"login"`
 	Rooms        Rooms        `toml:"rooms"`
 	TURN         TURN         `toml:"turn"`
 	Presence     Presence     `toml:"presence"`
@@ -158,6 +159,13 @@ type Mail struct {
 
 	// The sender, for example "Hearth <hearth@example.com>".
 	From string `toml:"from" is:"text"`
+}
+
+// Login is how people get in.
+type Login struct {
+	// Whether the server passes notes between two devices of which one signs in
+	// the other by a QR code. Anybody may leave such a note for five minutes.
+	Rendezvous bool `toml:"rendezvous" is:"switch"`
 }
 
 // Rooms is how new rooms are made.
@@ -293,6 +301,7 @@ func Default() *Config {
 		Registration: Registration{Mode: "closed", Email: "off"},
 		Terms:        Terms{For: "new"},
 		Mail:         Mail{TLS: "starttls"},
+		Login:        Login{Rendezvous: true},
 		Rooms:        Rooms{DefaultVersion: "12"},
 		TURN: TURN{
 			RelayPorts:  PortRange{49160, 49359},

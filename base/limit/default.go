@@ -20,6 +20,8 @@ func Default() map[string]Rate {
 		"profile":              {Every: time.Second, Burst: 30},
 		"profile_lookup":       {Every: 20 * time.Millisecond, Burst: 500},
 		"admin_register":       {Every: 200 * time.Millisecond, Burst: 100},
+		"rendezvous_new":       {Every: 5 * time.Second, Burst: 20},
+		"rendezvous":           {Every: 50 * time.Millisecond, Burst: 200},
 		"turn":                 {Every: time.Second, Burst: 30},
 
 		// Rooms.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"hearth/api/httpx"
@@ -44,8 +45,10 @@ func attacks(r httpx.Route) (all []attack) {
 	for _, query := range queries {
 		all = append(all, attack{name: "query " + query, query: query})
 	}
-	// A file may be anything; server/media_test.go tries what is too large.
-	file := strings.HasPrefix(r.Pattern, "POST /upload") || strings.HasPrefix(r.Pattern, "PUT /upload")
+	// A file may be anything, and so may what devices say to each other;
+	// server/media_test.go and server/rendezvous_test.go try what is too large.
+	file := strings.HasPrefix(r.Pattern, "POST /upload") || strings.HasPrefix(r.Pattern, "PUT /upload") ||
+		slices.Contains(r.In, "/_matrix/client/unstable/org.matrix.msc4108")
 	if method, _, _ := strings.Cut(r.Pattern, " "); method != http.MethodGet && !file {
 		all = append(all, bodies...)
 		largest := max(r.MaxBody, httpx.DefaultMaxBody)
