@@ -30,6 +30,8 @@ func (s *Server) buildDoors() {
 	if s.limits != nil {
 		cfg.Limits = s.limits
 	}
+	s.parking = httpx.NewParking()
+	cfg.Parking = s.parking
 	s.router = httpx.NewRouter(cfg)
 	s.router.Add(accounts.Routes()...)
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})

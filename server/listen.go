@@ -65,6 +65,9 @@ func (s *Server) serve(addr, key string, tc *tls.Config) error {
 	l.addrs = append(l.addrs, ln.Addr())
 	l.servers = append(l.servers, srv)
 	l.mu.Unlock()
+	if len(l.servers) == 1 { // connections that were parked come back by the first
+		l.running.Go(func() { _ = srv.Serve(s.parking) })
+	}
 	l.running.Go(func() {
 		if tc != nil {
 			err = srv.ServeTLS(ln, "", "")

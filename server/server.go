@@ -75,6 +75,7 @@ type Server struct {
 	turn      *turn.Server  // nil if calls are not relayed
 	limits    *limit.Limits // nil if they are switched off
 	router    *httpx.Router
+	parking   *httpx.Parking
 	owners    []owner
 
 	listeners listeners
@@ -206,6 +207,10 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
 		if s.feed != nil {
 			s.feed.Stop()
+		}
+		if s.parking != nil {
+			_ = s.parking.Close()
+			s.parking.Wait(ctx)
 		}
 		err = s.listeners.stop(ctx)
 		if s.turn != nil {

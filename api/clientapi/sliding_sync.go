@@ -20,25 +20,26 @@ func (a *Sync) slidingSyncRoutes() []httpx.Route {
 		Pattern: "POST /_matrix/client/unstable/" + SlidingSync + "/sync",
 		In:      httpx.Root,
 		Auth:    httpx.Guest,
-		Handler: httpx.JSON(a.slidingSync),
+		Handler: httpx.Patient(a.slidingSync),
 	}}
 }
 
 // slidingSync: MSC4186. The unstable endpoint takes some parameters from the
 // query, where the MSC has them in the body; either will do.
-func (a *Sync) slidingSync(ctx context.Context, r *http.Request, req feed.SlideRequest) (httpx.Raw, error) {
+func (a *Sync) slidingSync(ctx context.Context, r *http.Request, req feed.SlideRequest) (httpx.Raw, httpx.Later, error) {
 	q := r.URL.Query()
 	who := httpx.Who(ctx)
 	timeout, err := httpx.IntQuery(r, "timeout", int(min(max(req.Timeout, -1), 1<<31)), 1<<31)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.User, req.Device, req.Timeout = who.User, who.Device, int64(timeout)
 	req.Pos = cmp.Or(q.Get("pos"), req.Pos)
 	state := cmp.Or(q.Get("set_presence"), req.SetPresence)
 	if !slices.Contains([]string{"", presence.Online, presence.Unavailable, presence.Offline}, state) {
-		return nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
+		return nil, nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
 	}
-	defer a.Presence.Syncing(ctx, who.User, state)()
-	return a.Feed.Slide(ctx, req)
+	left := a.Presence.Syncing(ctx, who.User, state)
+	res, pending, err := a.Feed.BeginSlide(ctx, req)
+	return wait(left, res, pending, err)
 }

@@ -30,40 +30,53 @@ func (a *Sync) syncRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "GET /sync",
 		Auth:    httpx.Guest,
-		Handler: httpx.JSON(a.sync),
+		Handler: httpx.Patient(a.sync),
 		Spec:    "sync",
 	}}
 }
 
 // sync: client-server-api/#get_matrixclientv3sync
-func (a *Sync) sync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
+func (a *Sync) sync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, httpx.Later, error) {
 	q := r.URL.Query()
 	who := httpx.Who(ctx)
 	timeout, err := httpx.IntQuery(r, "timeout", 0, 1<<31)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	full, err := httpx.BoolQuery(r, "full_state", false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	filter, err := a.filter(ctx, who.User, q.Get("filter"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req := feed.SyncRequest{
 		User: who.User, Device: who.Device, Since: q.Get("since"), Filter: filter,
 		FullState: full, Timeout: time.Duration(timeout) * time.Millisecond,
 	}
 	if req.StateAfter, err = stateAfter(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	state := q.Get("set_presence")
 	if !slices.Contains([]string{"", presence.Online, presence.Unavailable, presence.Offline}, state) {
-		return nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
+		return nil, nil, mxerr.New(mxerr.InvalidParam, "set_presence must be online, unavailable or offline")
 	}
-	defer a.Presence.Syncing(ctx, who.User, state)()
-	return a.Feed.Sync(ctx, req)
+	left := a.Presence.Syncing(ctx, who.User, state)
+	res, pending, err := a.Feed.BeginSync(ctx, req)
+	return wait(left, res, pending, err)
+}
+
+// wait is the rest of a request, after which the client has left.
+func wait(left func(), res []byte, pending *feed.Pending, err error) (httpx.Raw, httpx.Later, error) {
+	if pending == nil {
+		left()
+		return res, nil, err
+	}
+	return nil, func(ctx context.Context) (httpx.Raw, error) {
+		defer left()
+		return pending.Wait(ctx)
+	}, nil
 }
 
 // filter reads the query parameter: a filter as JSON, or the id of a stored one.

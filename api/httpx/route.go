@@ -117,6 +117,7 @@ type Config struct {
 	// everybody pass.
 	Standing func(route Route, who *Caller) error
 	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
+	Parking  *Parking       // nil for none
 	Log      *slog.Logger
 }
 

@@ -1,10 +1,15 @@
 package feed
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // sentMembers remembers which member events a device with lazy loading has got,
 // so that each response need not repeat them.
 type sentMembers struct {
+	answered atomic.Int64 // when the device was last told something, in ns
+
 	mu    sync.Mutex
 	rooms map[int64]map[string]int64 // room, user → number of the event
 	n     int

@@ -20,51 +20,67 @@ import (
 // makes no sense, M_UNKNOWN_POS for a connection that is not, or no longer,
 // known here.
 func (f *Feed) Slide(ctx context.Context, req SlideRequest) ([]byte, error) {
+	body, p, err := f.BeginSlide(ctx, req)
+	if p != nil {
+		return p.Wait(ctx)
+	}
+	return body, err
+}
+
+// BeginSlide is Slide that returns a Pending if there is nothing to tell yet.
+func (f *Feed) BeginSlide(ctx context.Context, req SlideRequest) ([]byte, *Pending, error) {
 	ask, err := req.compile()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	u, err := f.user(ctx, req.User)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c, hurry, err := f.slides.enter(ctx, deviceKey{req.User, req.Device}, req.ConnID, req.Pos)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer c.leave()
-
+	sent := u.sentTo(req.Device, false)
+	woken, cancel := u.listener.WaitFor(req.Device)
+	end := func() {
+		cancel()
+		c.leave()
+	}
 	wait := time.Duration(0)
 	if req.Pos != "" && req.Timeout > 0 {
 		wait = min(time.Duration(min(req.Timeout, maxTimeout.Milliseconds()))*time.Millisecond, maxTimeout)
 	}
-	timeout := time.NewTimer(wait)
-	defer timeout.Stop()
-	woken, cancel := u.listener.WaitFor(req.Device)
-	defer cancel()
-	for {
+	look := func(ctx context.Context, last bool) ([]byte, bool, error) {
 		b := f.newSlide(ctx, u, c, ask, &req)
 		if err := b.response(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if b.some || wait <= 0 {
-			f.slides.settle(c, b.next)
-			return b.out, nil
+		if b.some {
+			sent.answered.Store(time.Now().UnixNano())
+		} else if !last {
+			return nil, false, nil
 		}
-		select {
-		case <-woken:
-		case <-timeout.C:
-			wait = 0
-		case <-f.quit:
-			wait = 0
-		case <-hurry:
-			// The client asks again, which ends this request: it must not
-			// process the answer, so the answer says nothing.
-			return idle(req.Pos), nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		f.slides.settle(c, b.next)
+		return b.out, true, nil
 	}
+	since := c.base.at
+	p := &Pending{
+		look: look, calm: func() time.Duration { return f.calm(sent, since) },
+		woken: woken, quit: f.quit, until: time.Now().Add(wait), end: end,
+		// The client asks again, which ends this request: it must not process the
+		// answer, so the answer says nothing.
+		hurry: hurry, void: func() []byte { return idle(req.Pos) },
+	}
+	if wait > 0 && p.calm() > 0 {
+		return nil, p, nil
+	}
+	body, done, err := look(ctx, wait <= 0)
+	if err != nil || done {
+		end()
+		return body, nil, err
+	}
+	return nil, p, nil
 }
 
 // idle is the answer that changes nothing for the client.

@@ -32,41 +32,53 @@ const maxTimeout = 2 * time.Minute
 // Sync answers with what is new since the request's token, at once if there is
 // anything, else when something comes or the timeout is over.
 func (f *Feed) Sync(ctx context.Context, req SyncRequest) ([]byte, error) {
+	body, p, err := f.BeginSync(ctx, req)
+	if p != nil {
+		return p.Wait(ctx)
+	}
+	return body, err
+}
+
+// BeginSync is Sync that returns a Pending if there is nothing to tell yet.
+func (f *Feed) BeginSync(ctx context.Context, req SyncRequest) ([]byte, *Pending, error) {
 	var since *Token
 	if req.Since != "" {
 		t, err := ParseToken(req.Since)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		since = &t
 	}
 	u, err := f.user(ctx, req.User)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if since == nil || req.FullState {
-		req.Timeout = 0
+	if since == nil || req.FullState || req.Timeout <= 0 {
+		body, _, err := f.build(ctx, u, req, since, f.now())
+		return body, nil, err
 	}
-	timeout := time.NewTimer(min(req.Timeout, maxTimeout))
-	defer timeout.Stop()
+	sent := u.sentTo(req.Device, false)
 	woken, cancel := u.listener.WaitFor(req.Device)
-	defer cancel()
-	for {
-		now := f.now()
-		body, some, err := f.build(ctx, u, req, since, now)
-		if err != nil || some || req.Timeout <= 0 {
-			return body, err
+	look := func(ctx context.Context, last bool) ([]byte, bool, error) {
+		body, some, err := f.build(ctx, u, req, since, f.now())
+		if some {
+			sent.answered.Store(time.Now().UnixNano())
 		}
-		select {
-		case <-woken:
-		case <-timeout.C:
-			req.Timeout = 0
-		case <-f.quit:
-			req.Timeout = 0
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		return body, some || last, err
 	}
+	p := &Pending{
+		look: look, calm: func() time.Duration { return f.calm(sent, *since) },
+		woken: woken, quit: f.quit, until: time.Now().Add(min(req.Timeout, maxTimeout)), end: cancel,
+	}
+	if p.calm() > 0 {
+		return nil, p, nil
+	}
+	body, done, err := look(ctx, false)
+	if err != nil || done {
+		cancel()
+		return body, nil, err
+	}
+	return nil, p, nil
 }
 
 // syncBuild makes one response.

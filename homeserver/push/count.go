@@ -11,7 +11,7 @@ import (
 
 const (
 	// few is how many events are counted without a look at how many there are.
-	few = 64
+	few = 256
 	// page is how many events are read at a time.
 	page = 500
 	// maxBack bounds the unread events that are looked at: nobody reads the

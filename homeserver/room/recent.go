@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -13,9 +14,15 @@ import (
 	"hearth/matrix/roomver"
 )
 
-// maxRecent bounds how many of a room's newest events are kept at hand; after a
-// trim half of them are, which is more than clients ask for at first.
-const maxRecent = 48
+// minRecent to maxRecent is how many of a room's newest events are kept at hand;
+// after a trim half of them are, which is more than clients ask for at first. A
+// room in which so much is said that it fills them within busy keeps more: those
+// who hear it lag behind, and would each ask the store.
+const (
+	minRecent = 48
+	maxRecent = 16 * minRecent
+	busy      = 5 * time.Second
+)
 
 // recent holds a room's newest events since it became live: what nearly every
 // /sync asks for.
@@ -23,7 +30,9 @@ type recent struct {
 	mu     sync.RWMutex
 	events []*Event // in timeline order
 	// after is the place behind which events is complete; 0 while nothing is.
-	after int64
+	after   int64
+	size    int       // how many may be kept now
+	trimmed time.Time // when they last were too many
 }
 
 func (c *recent) add(ev *Event) {
@@ -32,13 +41,26 @@ func (c *recent) add(ev *Event) {
 	if len(c.events) == 0 {
 		c.after = ev.Ord - 1
 	}
-	if len(c.events) == maxRecent {
-		c.after = c.events[0].Ord
-		// A new array: readers may hold the old one.
-		c.events = append(make([]*Event, 0, 2*maxRecent), c.events[maxRecent/2:]...)
-		c.after = c.events[0].Ord - 1
+	if c.size = max(c.size, minRecent); len(c.events) >= c.size {
+		c.makeRoomLocked(time.Now())
 	}
 	c.events = append(c.events, ev)
+}
+
+func (c *recent) makeRoomLocked(now time.Time) {
+	quick := now.Sub(c.trimmed) < busy
+	c.trimmed = now
+	if quick && c.size < maxRecent {
+		c.size *= 2
+		return
+	}
+	if !quick {
+		c.size = minRecent
+	}
+	// A new array: readers may hold the old one.
+	keep := c.events[len(c.events)-c.size/2:]
+	c.events = append(make([]*Event, 0, c.size+1), keep...)
+	c.after = c.events[0].Ord - 1
 }
 
 // since returns the events with places in (after, upto], oldest first, if they

@@ -1,0 +1,137 @@
+package httpx
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"hearth/matrix/mxerr"
+)
+
+// lot is a server with a route whose answer is long in coming.
+type lot struct {
+	addr    string
+	parking *Parking
+	answer  chan string   // what the route says, "" for an error
+	gone    chan struct{} // has a value when a client hung up
+}
+
+func newLot(t *testing.T) *lot {
+	l := &lot{parking: NewParking(), answer: make(chan string), gone: make(chan struct{}, 1)}
+	router := NewRouter(Config{Log: slog.New(slog.DiscardHandler), Parking: l.parking})
+	router.Add(Route{Pattern: "GET /wait", Handler: Patient(func(context.Context, *http.Request, None) (Raw, Later, error) {
+		return nil, func(ctx context.Context) (Raw, error) {
+			select {
+			case text := <-l.answer:
+				if text == "" {
+					return nil, mxerr.New(mxerr.UnknownPos, "Start anew")
+				}
+				return Raw(text), nil
+			case <-ctx.Done():
+				l.gone <- struct{}{}
+				return nil, ctx.Err()
+			}
+		}, nil
+	})}, Route{Pattern: "GET /now", Handler: Patient(func(context.Context, *http.Request, None) (Raw, Later, error) { return Raw(`{"now":1}`), nil, nil })})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: router, ReadHeaderTimeout: time.Minute}
+	l.addr = listener.Addr().String()
+	go func() { _ = server.Serve(listener) }()
+	go func() { _ = server.Serve(l.parking) }()
+	t.Cleanup(func() {
+		_ = l.parking.Close()
+		_ = server.Close()
+		l.parking.Wait(context.Background())
+	})
+	return l
+}
+
+// dial opens a connection; send and read are one request and its answer.
+func (l *lot) dial(t *testing.T) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn, bufio.NewReader(conn)
+}
+
+func send(t *testing.T, conn net.Conn, path, more string) {
+	t.Helper()
+	if _, err := fmt.Fprintf(conn, "GET /_matrix/client/v3%s HTTP/1.1\r\nHost: x\r\n%s\r\n", path, more); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, r *bufio.Reader, status int, body string) {
+	t.Helper()
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != status || string(got) != body || res.Header.Get("Access-Control-Allow-Origin") != "*" || res.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%d %q %v, %v", res.StatusCode, got, res.Header, err)
+	}
+}
+
+func TestParkedConnectionsComeBack(t *testing.T) {
+	l := newLot(t)
+	conn, r := l.dial(t)
+	for range 3 {
+		send(t, conn, "/wait", "")
+		l.answer <- `{"a":1}`
+		read(t, r, 200, `{"a":1}`)
+		send(t, conn, "/now", "")
+		read(t, r, 200, `{"now":1}`)
+	}
+	send(t, conn, "/wait", "")
+	l.answer <- ""
+	read(t, r, 400, `{"errcode":"M_UNKNOWN_POS","error":"Start anew"}`)
+}
+
+func TestParkedConnectionsKeepWhatWasSent(t *testing.T) {
+	l := newLot(t)
+	conn, r := l.dial(t)
+	send(t, conn, "/wait", "\r\nGET /_matrix/client/v3/now HTTP/1.1\r\nHost: x\r\n")
+	l.answer <- `{"a":1}`
+	read(t, r, 200, `{"a":1}`)
+	read(t, r, 200, `{"now":1}`)
+}
+
+func TestParkedConnectionsClose(t *testing.T) {
+	l := newLot(t)
+	conn, r := l.dial(t)
+	send(t, conn, "/wait", "Connection: close\r\n")
+	l.answer <- `{"a":1}`
+	read(t, r, 200, `{"a":1}`)
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("the connection is still open: %v", err)
+	}
+}
+
+func TestHungUpClientsAreNotWaitedFor(t *testing.T) {
+	l := newLot(t)
+	conn, _ := l.dial(t)
+	send(t, conn, "/wait", "")
+	for {
+		l.parking.mu.Lock()
+		n := len(l.parking.cars)
+		l.parking.mu.Unlock()
+		if n == 1 {
+			break
+		}
+	}
+	_ = conn.Close()
+	<-l.gone
+}

@@ -1,0 +1,103 @@
+package feed
+
+import (
+	"context"
+	"time"
+)
+
+// Pending is a request to which there is nothing to tell yet. It holds little
+// memory while it waits.
+type Pending struct {
+	// look makes the answer. With last it is the answer even if it says nothing.
+	look func(ctx context.Context, last bool) (body []byte, done bool, err error)
+	// calm is how long to wait although there may be news.
+	calm  func() time.Duration
+	woken <-chan struct{}
+	quit  <-chan struct{}
+	hurry <-chan struct{} // closed when the client asks again, which voids this request; may be nil
+	void  func() []byte   // the answer then
+	until time.Time
+	end   func()
+}
+
+// Wait returns the answer when there is one, or when the request's time is over.
+// It must be called once.
+func (p *Pending) Wait(ctx context.Context) ([]byte, error) {
+	defer p.end()
+	timeout := time.NewTimer(time.Until(p.until))
+	defer timeout.Stop()
+	if p.calm() > 0 { // there is something already
+		body, done, err := p.lookCalmly(ctx)
+		if err != nil || done {
+			return body, err
+		}
+	}
+	for {
+		last := false
+		select {
+		case <-p.woken:
+		case <-timeout.C:
+			last = true
+		case <-p.quit:
+			last = true
+		case <-p.hurry:
+			return p.void(), nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		var body []byte
+		var done bool
+		var err error
+		if last {
+			body, _, err = p.apart(ctx, true)
+			return body, err
+		}
+		if body, done, err = p.lookCalmly(ctx); err != nil || done {
+			return body, err
+		}
+	}
+}
+
+// lookCalmly looks when it is time.
+func (p *Pending) lookCalmly(ctx context.Context) (body []byte, done bool, err error) {
+	if d := p.calm(); d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-p.quit:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+	}
+	return p.apart(ctx, false)
+}
+
+// apart looks in a goroutine of its own: the stack that this takes would else be
+// held for as long as the request waits on.
+func (p *Pending) apart(ctx context.Context, last bool) (body []byte, done bool, err error) {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		body, done, err = p.look(ctx, last)
+	}()
+	<-over
+	return body, done, err
+}
+
+const (
+	// stir is how often a device is answered at most while much happens: what comes
+	// meanwhile goes with the next answer, which costs a fraction of another one.
+	stir = 50 * time.Millisecond
+	// crowd is how much has to happen, in stream positions since the client's
+	// token, to count as much. People who talk do not reach it.
+	crowd = 5
+)
+
+// calm is how long a device that has just been answered is to wait for more.
+func (f *Feed) calm(s *sentMembers, since Token) time.Duration {
+	if f.Hub.Pos()-since.Pos < crowd {
+		return 0
+	}
+	return stir - time.Since(time.Unix(0, s.answered.Load()))
+}
