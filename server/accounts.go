@@ -1,12 +1,15 @@
 package server
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 
 	"hearth/base/mail"
 	"hearth/homeserver/account"
+	"hearth/homeserver/pusher"
+	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 )
 
@@ -47,6 +50,23 @@ func (s *Server) accountOptions(key ed25519.PrivateKey) account.Options {
 		o.Mail = s.mail
 	}
 	return o
+}
+
+// mailPushes is what pushers need to send mail; nil if they cannot.
+func (s *Server) mailPushes(key ed25519.PrivateKey) *pusher.Mail {
+	if s.mail == nil {
+		return nil
+	}
+	return &pusher.Mail{
+		Send: s.mail.Send, Server: s.cfg.ServerName, PublicURL: s.cfg.PublicBase(), Secret: derived(key, "unsubscribe"),
+		Owns: func(ctx context.Context, user, address string) (bool, error) {
+			owner, err := s.accounts.ByThreepid(ctx, "email", address)
+			if err != nil && mxerr.From(err).Code == mxerr.NotFound {
+				return false, nil
+			}
+			return string(owner) == user, err
+		},
+	}
 }
 
 // derived is a secret for one use, which lasts as long as the server's key.

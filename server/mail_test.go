@@ -181,6 +181,29 @@ func TestForgottenPassword(t *testing.T) {
 	})
 }
 
+// TestMailAboutMessages: alice asks for it at her own address only. What goes into
+// it, and when, is tested in package pusher.
+func TestMailAboutMessages(t *testing.T) {
+	withMail(t, nil, func(t *testing.T, p postal) {
+		alice := p.user(t, "alice")
+		pusher := map[string]any{
+			"kind": "email", "app_id": "m.email", "pushkey": "alice@example.org", "app_display_name": "Email Notifications",
+			"device_display_name": "alice@example.org", "lang": "en", "data": map[string]string{"brand": "Element"}, "append": true,
+		}
+		refused(t, alice, http.MethodPost, v3+"/pushers/set", pusher, "M_THREEPID_NOT_FOUND")
+		creds := p.prove(t, alice, "/account/3pid", "alice@example.org")
+		creds["auth"] = map[string]any{"type": "m.login.password", "password": e2e.Password("alice")}
+		ask(t, alice, http.MethodPost, v3+"/account/3pid/add", creds)
+		ask(t, alice, http.MethodPost, v3+"/pushers/set", pusher)
+		if list := ask(t, alice, http.MethodGet, v3+"/pushers", nil)["pushers"].([]any); len(list) != 1 || list[0].(map[string]any)["kind"] != "email" {
+			t.Errorf("pushers: %v", list)
+		}
+		if status, _, _ := p.browse(t, http.MethodPost, "/_matrix/client/unsubscribe?u=@alice:example.test&a=alice@example.org&h=00", url.Values{}); status != 403 {
+			t.Errorf("a forged link: %d", status)
+		}
+	})
+}
+
 // TestNoMailTwice: a client that repeats itself sends one mail, and a link that
 // was not clicked proves nothing.
 func TestNoMailTwice(t *testing.T) {

@@ -160,7 +160,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	s.push = push.New(push.Config{DB: s.db, Rooms: s.rooms, Receipts: s.receipts, Personal: s.personal, Hub: s.hub, Log: s.log})
 	s.pusher = pusher.New(pusher.Config{
 		DB: s.db, Rooms: s.rooms, Push: s.push, Receipts: s.receipts, Personal: s.personal,
-		Allowed: gateways(s.cfg), VAPID: vapid, Log: s.log,
+		Allowed: gateways(s.cfg), VAPID: vapid, Mail: s.mailPushes(key), Log: s.log,
 	})
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"hearth/api/httpx"
+	"hearth/api/page"
 	"hearth/base/store"
 	"hearth/matrix/mxerr"
 )
@@ -22,7 +23,39 @@ func (p *Personal) pusherRoutes() []httpx.Route {
 		Limit:   "pushers",
 		Handler: httpx.JSON(p.postPusher),
 		Spec:    "postPusher",
+	}, {
+		Pattern: "GET /unsubscribe",
+		In:      []string{"/_matrix/client"},
+		Handler: http.HandlerFunc(p.unsubscribe),
+	}, {
+		Pattern: "POST /unsubscribe",
+		In:      []string{"/_matrix/client"},
+		Limit:   "pushers",
+		MaxBody: smallBody,
+		Handler: http.HandlerFunc(p.unsubscribe),
 	}}
+}
+
+// unsubscribe is the page on which somebody ends the mail about messages. Mail
+// programs post to it by themselves (RFC 8058).
+func (p *Personal) unsubscribe(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	user, address := q.Get("u"), q.Get("a")
+	err := form(r)
+	if err == nil {
+		err = p.Pushers.CheckUnsubscribe(user, address, q.Get("h"))
+	}
+	if err == nil && r.Method == http.MethodPost {
+		err = p.Pushers.Unsubscribe(r.Context(), user, address)
+	}
+	switch {
+	case err != nil:
+		httpx.Fail(w, r, err)
+	case r.Method == http.MethodPost:
+		page.Write(w, "message", page.Message{Title: "Done", Lines: []string{address + " gets no more mail about messages."}})
+	default:
+		page.Write(w, "form", page.Form{Title: "No more mail about messages?", Lines: []string{address, "Your account on this server stays as it is."}, Button: "No more mail"})
+	}
 }
 
 type pusherJSON struct {

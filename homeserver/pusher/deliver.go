@@ -17,7 +17,10 @@ type delivery struct {
 	badge   bool // the number of unread messages is to be told
 	sent    int  // the number that was told last; -1 for none
 	pause   time.Duration
-	timer   *time.Timer // ends the pause after a failure
+	timer   Stopper // ends the pause after a failure, or before a mail
+
+	mailed   time.Time     // when the last mail went
+	throttle time.Duration // until the next may
 }
 
 // kick begins to deliver what waits for a pusher, unless that is under way or
@@ -69,7 +72,7 @@ func (e *Engine) deliver(id int64, d *delivery) {
 			continue
 		case err != nil && e.ctx.Err() == nil:
 			d.pause = min(max(2*d.pause, firstPause), longestPause)
-			d.timer = time.AfterFunc(d.pause, func() { e.start(id, false, true) })
+			d.timer = e.After(d.pause, func() { e.start(id, false, true) })
 			e.Log.InfoContext(e.ctx, "a notification was not taken", "pusher", id, "pause", d.pause, "err", err)
 		case err == nil:
 			d.pause = 0
@@ -91,7 +94,11 @@ func (e *Engine) deliverAll(ctx context.Context, id int64, d *delivery) error {
 			if p, err = store.PusherByID(tx, id); err != nil {
 				return err
 			}
-			pushes, err = store.Pushes(tx, id, page)
+			n := page
+			if p.Kind == Email {
+				n = maxQueue
+			}
+			pushes, err = store.Pushes(tx, id, n)
 			return err
 		})
 		if errors.Is(err, db.ErrNoRow) {
@@ -99,6 +106,9 @@ func (e *Engine) deliverAll(ctx context.Context, id int64, d *delivery) error {
 		}
 		if err != nil {
 			return err
+		}
+		if p.Kind == Email {
+			return e.deliverMail(ctx, p, pushes, d)
 		}
 		if len(pushes) == 0 {
 			return e.deliverBadge(ctx, p, d)
@@ -119,7 +129,7 @@ func (e *Engine) deliverAll(ctx context.Context, id int64, d *delivery) error {
 // deliverPage returns the last event that is done with.
 func (e *Engine) deliverPage(ctx context.Context, p store.Pusher, pushes []store.Push, d *delivery) (done int64, err error) {
 	for _, push := range pushes {
-		if time.Since(time.UnixMilli(push.At)) < maxAge {
+		if e.Now().Sub(time.UnixMilli(push.At)) < maxAge {
 			if err := e.deliverOne(ctx, p, push, d); err != nil {
 				return done, err
 			}

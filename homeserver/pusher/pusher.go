@@ -32,8 +32,15 @@ type Config struct {
 	Personal *personal.Engine
 	Allowed  netguard.Ranges // private addresses at which gateways may be
 	VAPID    *VAPID          // nil for no Web Push
+	Mail     *Mail           // nil for no mail
 	Log      *slog.Logger
+
+	Now   func() time.Time                        // nil means time.Now
+	After func(d time.Duration, f func()) Stopper // nil means time.AfterFunc
 }
+
+// Stopper is a timer.
+type Stopper interface{ Stop() bool }
 
 const (
 	// maxPushers bounds the pushers of one user.
@@ -94,6 +101,12 @@ type userRoom struct {
 func New(c Config) *Engine {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.After == nil {
+		c.After = func(d time.Duration, f func()) Stopper { return time.AfterFunc(d, f) }
 	}
 	e := &Engine{
 		Config: c, client: newClient(c.Allowed), wake: make(chan struct{}, 1), slots: make(chan struct{}, maxSending),
@@ -297,7 +310,7 @@ func (e *Engine) store(ctx context.Context, pushes []store.Push, pos int64) erro
 
 // decide finds who is to hear of events.
 func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []store.Push, err error) {
-	now := time.Now().UnixMilli()
+	now := e.Now().UnixMilli()
 	for _, raw := range events {
 		if raw.Ord == nil || raw.Flags != 0 {
 			continue

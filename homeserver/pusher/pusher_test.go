@@ -52,6 +52,8 @@ type house struct {
 	engine   *pusher.Engine
 	room     *room.Room
 	vapid    *pusher.VAPID
+	mail     *pusher.Mail // nil for none
+	clock    *clock       // nil for the real one
 }
 
 func each(t *testing.T, f func(h *house)) {
@@ -89,9 +91,13 @@ func (h *house) start() {
 	if err != nil {
 		h.Fatal(err)
 	}
-	h.engine = pusher.New(pusher.Config{
-		DB: h.db, Rooms: h.rooms, Push: counter, Receipts: h.receipts, Personal: data, Allowed: loopback, VAPID: h.vapid,
-	})
+	c := pusher.Config{
+		DB: h.db, Rooms: h.rooms, Push: counter, Receipts: h.receipts, Personal: data, Allowed: loopback, VAPID: h.vapid, Mail: h.mail,
+	}
+	if h.clock != nil {
+		c.Now, c.After = h.clock.Now, h.clock.After
+	}
+	h.engine = pusher.New(c)
 	h.engine.Start(h.Context())
 }
 

@@ -19,6 +19,7 @@ import (
 const (
 	HTTP    = "http"
 	WebPush = "webpush"
+	Email   = "email"
 )
 
 // Pushers lists the pushers of a user, oldest first.
@@ -36,6 +37,11 @@ func (e *Engine) Pushers(ctx context.Context, user string) (all []store.Pusher, 
 func (e *Engine) Set(ctx context.Context, p store.Pusher, appending bool) error {
 	if err := e.check(&p); err != nil {
 		return err
+	}
+	if p.Kind == Email {
+		if err := e.checkMail(ctx, &p); err != nil {
+			return err
+		}
 	}
 	return e.DB.Write(ctx, func(tx *db.Tx) error {
 		total, err := store.CountPushers(tx)
@@ -167,6 +173,10 @@ func (e *Engine) check(p *store.Pusher) error {
 			return mxerr.New(mxerr.InvalidParam, "This is no subscription for Web Push: %s", err)
 		}
 		return e.checkURL(p.Data, "")
+	case Email:
+		if e.Mail != nil {
+			return nil
+		}
 	}
 	return mxerr.New(mxerr.InvalidParam, "There are no pushers of the kind %q here", p.Kind)
 }
