@@ -212,7 +212,7 @@ func TestNoMailAboutWhatWasRead(t *testing.T) {
 		h.silence()
 
 		for _, pause := range []time.Duration{10 * time.Minute, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute} {
-			id = h.say("again")
+			h.say("again")
 			h.waiting(1)
 			h.clock.pass(pause - time.Second)
 			h.waiting(1)
