@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"hearth/e2e"
 )
@@ -156,6 +157,26 @@ func TestShadowBanned(t *testing.T) {
 		if err != nil || last() != id {
 			t.Errorf("bob is back: %v", err)
 		}
+	})
+}
+
+// TestAccountExpires when the operator says so, and works again when they say so.
+func TestAccountExpires(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		root, bob := h.operatorOf(t), h.user(t, "bob")
+		until := func(at int64) map[string]any {
+			return map[string]any{"user_id": "@bob:example.test", "expiration_ts": at}
+		}
+		const path = admin + "/account_validity/validity"
+		ask(t, root, http.MethodPost, path, until(time.Now().Add(-time.Second).UnixMilli()))
+		refused(t, bob, http.MethodGet, v3+"/account/whoami", nil, "ORG_MATRIX_EXPIRED_ACCOUNT")
+		later := time.Now().Add(time.Hour).UnixMilli()
+		if res := ask(t, root, http.MethodPost, path, until(later)); res["expiration_ts"] != float64(later) {
+			t.Errorf("renewed: %v", res)
+		}
+		ask(t, bob, http.MethodGet, v3+"/account/whoami", nil)
+		refused(t, root, http.MethodPost, path, map[string]any{"user_id": "@bob:example.test"}, "M_MISSING_PARAM")
+		refused(t, root, http.MethodPost, path, map[string]any{"user_id": "@nobody:example.test", "expiration_ts": 1}, "M_NOT_FOUND")
 	})
 }
 

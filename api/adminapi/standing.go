@@ -3,6 +3,7 @@ package adminapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
@@ -18,6 +19,7 @@ func (a *API) standingRoutes() []httpx.Route {
 		admin("PUT /suspend/{userId}", httpx.JSON(a.suspend)),
 		admin("POST /users/{userId}/shadow_ban", httpx.JSON(a.shadowBan)),
 		admin("DELETE /users/{userId}/shadow_ban", httpx.JSON(a.shadowUnban)),
+		admin("POST /account_validity/validity", httpx.JSON(a.renew)),
 		admin("GET /threepid/{medium}/users/{address}", httpx.JSON(a.userByThreepid)),
 		admin("GET /auth_providers/{provider}/users/{externalId}", httpx.JSON(a.userByExternalID)),
 	}
@@ -56,6 +58,30 @@ func (a *API) setShadowBan(ctx context.Context, r *http.Request, banned bool) er
 		return err
 	}
 	return a.Engine.Change(ctx, string(id), account.Change{ShadowBanned: &banned})
+}
+
+type expiry struct {
+	ExpirationTS int64 `json:"expiration_ts"` // ms
+}
+
+// renew says until when an account works. There is no period after which accounts
+// expire by themselves, so the time must be given.
+func (a *API) renew(ctx context.Context, _ *http.Request, f fields) (expiry, error) {
+	var user string
+	var at int64
+	switch {
+	case !f.read("user_id", &user) || !f.read("expiration_ts", &at) || at < 0:
+		return expiry{}, mxerr.New(mxerr.BadJSON, "'user_id' must be a string and 'expiration_ts' a time in milliseconds")
+	case user == "":
+		return expiry{}, mxerr.New(mxerr.MissingParam, "Missing property 'user_id' in the request body")
+	case !f.has("expiration_ts"):
+		return expiry{}, mxerr.New(mxerr.MissingParam, "Missing property 'expiration_ts' in the request body: accounts here do not expire by themselves")
+	}
+	if httpx.Who(ctx).User == user {
+		return expiry{}, bad("You may not end your own account")
+	}
+	ends := time.UnixMilli(at)
+	return expiry{at}, a.Engine.Change(ctx, user, account.Change{Expires: &ends})
 }
 
 // threepid and external are what others know a user by.

@@ -37,6 +37,7 @@ type capabilities struct {
 	GetLoginToken  enabled      `json:"m.get_login_token"`
 	ProfileFields  enabled      `json:"m.profile_fields"`
 	Moderation     *moderation  `json:"m.account_moderation,omitempty"`
+	OldModeration  *moderation  `json:"uk.timedout.msc4323,omitempty"`
 	ForgetOnLeave  enabled      `json:"m.forget_forced_upon_leave"`
 	Delayed        delayLimits  `json:"m.delayed_events"`    // MSC4140
 	WebPush        *webPush     `json:"m.webpush,omitempty"` // MSC4174
@@ -77,6 +78,7 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 	}
 	if httpx.Who(ctx).Admin {
 		c.Moderation = &moderation{true, true}
+		c.OldModeration = c.Moderation
 	}
 	if a.WebPush != "" {
 		c.WebPush = &webPush{true, a.WebPush}

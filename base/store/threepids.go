@@ -133,3 +133,8 @@ func DeleteProof(tx *db.Tx, sid string) error {
 func ExpireProofs(tx *db.Tx, now int64) error {
 	return tx.Exec(`DELETE FROM threepid_sessions WHERE expires <= $1`, now)
 }
+
+// CountProofs is how many there are.
+func CountProofs(tx *db.Tx) (int64, error) {
+	return db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM threepid_sessions`)
+}

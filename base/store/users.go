@@ -24,20 +24,21 @@ type User struct {
 	ShadowBanned bool
 	Consent      string // version of the terms that the user agreed to, "" for none
 	ConsentAt    int64  // ms
+	Expires      int64  // ms; nothing can be done from then on; 0 for never
 }
 
 const (
 	userColumns = `usr, created, password, admin, guest, kind, deactivated, erased, parting,
-		suspended, locked, shadow_banned, consent, consent_at`
+		suspended, locked, shadow_banned, consent, consent_at, expires`
 	// userColumnsU is userColumns of a table named u.
 	userColumnsU = `u.usr, u.created, u.password, u.admin, u.guest, u.kind, u.deactivated, u.erased, u.parting,
-		u.suspended, u.locked, u.shadow_banned, u.consent, u.consent_at`
+		u.suspended, u.locked, u.shadow_banned, u.consent, u.consent_at, u.expires`
 )
 
 func (u *User) columns() []any {
 	return []any{
 		&u.ID, &u.Created, &u.Password, &u.Admin, &u.Guest, &u.Kind, &u.Deactivated, &u.Erased, &u.Parting,
-		&u.Suspended, &u.Locked, &u.ShadowBanned, &u.Consent, &u.ConsentAt,
+		&u.Suspended, &u.Locked, &u.ShadowBanned, &u.Consent, &u.ConsentAt, &u.Expires,
 	}
 }
 
@@ -45,10 +46,10 @@ func (u *User) columns() []any {
 func InsertUser(tx *db.Tx, u User) (bool, error) {
 	n, err := tx.ExecN(`
 		INSERT INTO users (`+userColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (usr) DO NOTHING`,
 		u.ID, u.Created, u.Password, u.Admin, u.Guest, u.Kind, u.Deactivated, u.Erased, u.Parting,
-		u.Suspended, u.Locked, u.ShadowBanned, u.Consent, u.ConsentAt)
+		u.Suspended, u.Locked, u.ShadowBanned, u.Consent, u.ConsentAt, u.Expires)
 	return n == 1, err
 }
 
@@ -62,10 +63,10 @@ func UpdateUser(tx *db.Tx, u User) error {
 	return tx.Exec(`
 		UPDATE users
 		SET password = $1, admin = $2, guest = $3, kind = $4, deactivated = $5, erased = $6, parting = $7,
-			suspended = $8, locked = $9, shadow_banned = $10, consent = $11, consent_at = $12
-		WHERE usr = $13`,
+			suspended = $8, locked = $9, shadow_banned = $10, consent = $11, consent_at = $12, expires = $13
+		WHERE usr = $14`,
 		u.Password, u.Admin, u.Guest, u.Kind, u.Deactivated, u.Erased, u.Parting,
-		u.Suspended, u.Locked, u.ShadowBanned, u.Consent, u.ConsentAt, u.ID)
+		u.Suspended, u.Locked, u.ShadowBanned, u.Consent, u.ConsentAt, u.Expires, u.ID)
 }
 
 // RehashPassword replaces a password hash unless it has changed meanwhile.

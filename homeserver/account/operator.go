@@ -85,6 +85,8 @@ type Change struct {
 	Suspended    *bool // may read and leave, but not speak
 	Locked       *bool // may do nothing but log out
 	ShadowBanned *bool // speaks, and nobody hears it
+
+	Expires *time.Time // when the account stops to work; the zero time for never
 }
 
 // Change changes an account, given by id or localpart.
@@ -100,6 +102,12 @@ func (e *Engine) Change(ctx context.Context, user string, c Change) error {
 		for from, to := range map[*bool]*bool{c.Suspended: &u.Suspended, c.Locked: &u.Locked, c.ShadowBanned: &u.ShadowBanned} {
 			if from != nil {
 				*to = *from
+			}
+		}
+		if c.Expires != nil {
+			u.Expires = 0
+			if !c.Expires.IsZero() {
+				u.Expires = c.Expires.UnixMilli()
 			}
 		}
 		e.forget(tx, u.ID, "") // cached sessions know all of this

@@ -31,6 +31,8 @@ const (
 	proofLife = time.Hour
 	// provedLife is how long a client may take to use what was proved.
 	provedLife = 24 * time.Hour
+	// maxProofs bounds those that are under way: anybody may ask for one.
+	maxProofs = 10_000
 )
 
 // ProofRequest asks for a mail with a link.
@@ -119,6 +121,13 @@ func (e *Engine) openProof(ctx context.Context, r ProofRequest) (token string, p
 			return nil
 		}
 		if err == db.ErrNoRow {
+			n, err := store.CountProofs(tx)
+			if err != nil {
+				return err
+			}
+			if n >= maxProofs {
+				return limit.Error(proofLife)
+			}
 			p = store.Proof{SID: fresh, Purpose: string(r.Purpose), Medium: "email", Address: r.Address, Secret: r.ClientSecret}
 		}
 		p.Attempt, p.NextLink, p.Token = r.Attempt, r.NextLink, sum(token)

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"crypto/sha256"
+	"net/http"
 	"sync/atomic"
 
 	"hearth/base/db"
@@ -26,6 +27,7 @@ type Session struct {
 	Consent      string // version of the terms that the user agreed to
 
 	expires int64        // ms, 0 for never
+	ends    int64        // ms, of the account; 0 for never
 	noted   atomic.Int64 // ms; when use of the device was last noted
 }
 
@@ -49,10 +51,18 @@ func (e *Engine) Authenticate(ctx context.Context, token, addr string) (*Session
 		err.Fields = map[string]any{"soft_logout": true}
 		return nil, err
 	}
+	if s.ends != 0 && s.ends <= now {
+		return nil, errExpired()
+	}
 	if last := s.noted.Load(); now-last > noteEvery.Milliseconds() && s.noted.CompareAndSwap(last, now) {
 		e.seen.note(string(s.User), s.Device, addr, now)
 	}
 	return s, nil
+}
+
+// errExpired is what Synapse answers, and clients know.
+func errExpired() error {
+	return &mxerr.Error{Code: "ORG_MATRIX_EXPIRED_ACCOUNT", Text: "User account has expired", Status: http.StatusForbidden}
 }
 
 // load reads a session. The first use of a token that came from a refresh ends
@@ -84,6 +94,7 @@ func (e *Engine) load(ctx context.Context, key tokenHash) (*Session, error) {
 		User: mxid.UserID(t.User), Device: t.Device, Guest: t.Guest, Admin: t.Admin,
 		TokenID: t.ID, expires: t.Expires,
 		Suspended: t.Suspended, Locked: t.Locked, ShadowBanned: t.ShadowBanned, Consent: t.Consent,
+		ends: t.AccountEnds,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -166,9 +167,14 @@ var errOtherUser = mxerr.New(mxerr.Forbidden, "You must authenticate as the user
 
 func (e *Engine) passwordStage(ctx context.Context, op operation, auth *Auth) error {
 	name := auth.Identifier.User
-	if name == "" {
-		name = auth.User
+	if auth.Identifier.Type == "m.id.thirdparty" {
+		owner, err := e.ByThreepid(ctx, auth.Identifier.Medium, auth.Identifier.Address)
+		if err != nil && !isNotFound(err) {
+			return err
+		}
+		name = cmp.Or(string(owner), auth.Identifier.Address)
 	}
+	name = cmp.Or(name, auth.User)
 	if name == "" {
 		name = string(op.user)
 	}
