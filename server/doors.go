@@ -26,7 +26,7 @@ func (s *Server) buildDoors() {
 		plain, tls := turnHosts(s.cfg)
 		accounts.TURN = relay{s.turn, plain, tls}
 	}
-	cfg := httpx.Config{Auth: accounts, Standing: clientapi.Standing, Proxies: s.cfg.Listen.TrustedProxies, Log: s.log}
+	cfg := httpx.Config{Auth: accounts, Standing: clientapi.Standing, Service: accounts.Service, Proxies: s.cfg.Listen.TrustedProxies, Log: s.log}
 	if s.limits != nil {
 		cfg.Limits = s.limits
 	}

@@ -110,7 +110,7 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	services, err := appservice.Load(s.cfg.AppServices.Files, mxid.ServerName(s.cfg.ServerName))
+	services, err := appservice.Load(s.cfg.AppServices.Files, mxid.ServerName(s.cfg.ServerName), s.log)
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,8 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	}
 	s.keys = e2ee.New(e2ee.Config{
 		DB: s.db, Hub: s.hub, Server: name, Log: s.log,
-		Copy: func(tx *db.Tx, mail []store.DeviceMessage) error { return s.services.Copy(tx, mail) },
+		Copy:    func(tx *db.Tx, mail []store.DeviceMessage) error { return s.services.Copy(tx, mail) },
+		Claimed: func(user, device string) { s.services.Claimed(user, device) },
 	})
 	s.accounts = account.New(s.db, s.accountOptions(key))
 	s.rooms = room.New(room.Config{

@@ -39,8 +39,11 @@ var _ httpx.Authenticator = (*Accounts)(nil)
 // Authenticate finds the owner of an access token.
 func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Identity) (*httpx.Caller, error) {
 	if s := a.Services.ByToken(token); s != nil {
-		user, err := s.Act(ctx, as.User, as.Device)
-		return &httpx.Caller{User: user, Device: as.Device, Token: token, Service: s.ID, Unlimited: !s.Limited}, err
+		u, err := s.Act(ctx, as.User, as.Device)
+		return &httpx.Caller{
+			User: string(u.ID), Device: as.Device, Admin: u.Admin, Token: token, Service: s.ID, Unlimited: s.Free(string(u.ID)),
+			Locked: u.Locked, Suspended: u.Suspended, ShadowBanned: u.ShadowBanned,
+		}, err
 	}
 	s, err := a.Engine.Authenticate(ctx, token, httpx.Addr(ctx))
 	if err != nil {
@@ -55,6 +58,14 @@ func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Iden
 		who.Consent = a.Engine.ConsentURI(s.User)
 	}
 	return who, nil
+}
+
+// Service is httpx.Config's.
+func (a *Accounts) Service(token string) (id string, limited bool) {
+	if s := a.Services.ByToken(token); s != nil {
+		return s.ID, s.Limited
+	}
+	return "", true
 }
 
 // Routes are the routes of all files of Accounts.

@@ -83,10 +83,10 @@ type updateDeviceReq struct {
 }
 
 // putDevice is updateDevice, by which application services also make devices
-// (MSC4190).
+// (application-service-api/#creating-devices).
 func (a *Accounts) putDevice(w http.ResponseWriter, r *http.Request) {
 	s := a.Services.ByID(httpx.Who(r.Context()).Service)
-	if s == nil || !s.Devices {
+	if s == nil {
 		httpx.JSON(a.updateDevice).ServeHTTP(w, r)
 		return
 	}

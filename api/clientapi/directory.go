@@ -31,6 +31,16 @@ func directoryWho(ctx context.Context) directory.Who {
 	return directory.Who{User: who.User, Admin: who.Admin}
 }
 
+// aliasWho is the caller as somebody who gives aliases and takes them away. An
+// application service may do that with those in its namespaces, and with no others;
+// people may not with those that a service has for itself
+// (application-service-api/#server-admin-style-permissions).
+func (a *Rooms) aliasWho(ctx context.Context, alias string) (directory.Who, error) {
+	who, service := directoryWho(ctx), httpx.Service(ctx)
+	who.Admin = who.Admin || service != ""
+	return who, a.Services.MayName(service, alias)
+}
+
 // setRoomAlias: client-server-api/#put_matrixclientv3directoryroomroomalias
 func (a *Rooms) setRoomAlias(ctx context.Context, r *http.Request, req roomIDAnswer) (empty, error) {
 	if req.RoomID == "" {
@@ -39,10 +49,11 @@ func (a *Rooms) setRoomAlias(ctx context.Context, r *http.Request, req roomIDAns
 	if _, err := mxid.ParseRoomID(req.RoomID); err != nil {
 		return empty{}, err
 	}
-	if err := a.Services.MayName(httpx.Who(ctx).Service, r.PathValue("roomAlias")); err != nil {
+	who, err := a.aliasWho(ctx, r.PathValue("roomAlias"))
+	if err != nil {
 		return empty{}, err
 	}
-	return empty{}, a.Directory.Add(ctx, directoryWho(ctx), r.PathValue("roomAlias"), req.RoomID)
+	return empty{}, a.Directory.Add(ctx, who, r.PathValue("roomAlias"), req.RoomID)
 }
 
 type aliasAnswer struct {
@@ -60,7 +71,7 @@ func (a *Rooms) getRoomIDByAlias(ctx context.Context, r *http.Request, _ httpx.N
 // the occasion.
 func (a *Rooms) roomOf(ctx context.Context, alias string) (roomID string, err error) {
 	roomID, err = a.Directory.Resolve(ctx, alias)
-	if err != nil && mxerr.From(err).Code == mxerr.NotFound && a.Services.WantAlias(ctx, alias) {
+	if err != nil && mxerr.From(err).Code == mxerr.NotFound && a.Services.WantAlias(ctx, httpx.Service(ctx), alias) {
 		roomID, err = a.Directory.Resolve(ctx, alias)
 	}
 	return roomID, err
@@ -69,7 +80,11 @@ func (a *Rooms) roomOf(ctx context.Context, alias string) (roomID string, err er
 // deleteRoomAlias: client-server-api/#delete_matrixclientv3directoryroomroomalias
 func (a *Rooms) deleteRoomAlias(ctx context.Context, r *http.Request, _ httpx.None) (empty, error) {
 	alias := r.PathValue("roomAlias")
-	roomID, err := a.Directory.Remove(ctx, directoryWho(ctx), alias)
+	who, err := a.aliasWho(ctx, alias)
+	if err != nil {
+		return empty{}, err
+	}
+	roomID, err := a.Directory.Remove(ctx, who, alias)
 	if err != nil {
 		return empty{}, err
 	}

@@ -51,7 +51,7 @@ func (a *Accounts) getUserProfile(ctx context.Context, r *http.Request, _ httpx.
 	if err != nil {
 		return nil, err
 	}
-	a.Services.WantUser(ctx, string(user))
+	a.Services.WantUser(ctx, httpx.Service(ctx), string(user))
 	return a.Engine.Profile(ctx, user)
 }
 
@@ -61,6 +61,7 @@ func (a *Accounts) getProfileField(ctx context.Context, r *http.Request, _ httpx
 	if err != nil {
 		return nil, err
 	}
+	a.Services.WantUser(ctx, httpx.Service(ctx), string(user))
 	field := r.PathValue("keyName")
 	value, err := a.Engine.ProfileField(ctx, user, field)
 	return map[string]json.RawMessage{field: value}, err

@@ -78,7 +78,7 @@ func (a *Accounts) registerForService(ctx context.Context, r *http.Request, req 
 	if req.Username == "" {
 		return grantRes{}, missing("username")
 	}
-	name, err := s.Localpart(req.Username)
+	name, err := s.NewLocalpart(req.Username)
 	if err != nil {
 		return grantRes{}, err
 	}

@@ -108,7 +108,7 @@ func (a *Rooms) resolve(ctx context.Context, idOrAlias string) (string, error) {
 // mayInvite refuses invites that are not wanted
 // (client-server-api/#invite-permission).
 func (a *Rooms) mayInvite(ctx context.Context, target string) error {
-	a.Services.WantUser(ctx, target)
+	a.Services.WantUser(ctx, httpx.Service(ctx), target)
 	if a.Personal == nil {
 		return nil
 	}

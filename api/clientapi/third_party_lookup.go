@@ -47,6 +47,11 @@ func (a *Accounts) thirdParty(what string) http.Handler {
 	return httpx.JSON(func(ctx context.Context, r *http.Request, _ httpx.None) ([]json.RawMessage, error) {
 		fields := r.URL.Query()
 		fields.Del("access_token")
+		if httpx.Service(ctx) != "" { // says for whom it asks
+			for _, name := range []string{"user_id", "device_id", "org.matrix.msc3202.device_id"} {
+				fields.Del(name)
+			}
+		}
 		needed := map[string]string{"location": "alias", "user": "userid"}[what]
 		switch {
 		case r.PathValue("protocol") == "" && fields.Get(needed) == "":

@@ -116,9 +116,13 @@ type Config struct {
 	// Standing refuses a route to a caller whose account is restricted. Nil lets
 	// everybody pass.
 	Standing func(route Route, who *Caller) error
-	Proxies  []netip.Prefix // whose X-Forwarded-For is believed
-	Parking  *Parking       // nil for none
-	Log      *slog.Logger
+	// Service returns the id of the application service that has a token, "" for
+	// none, and whether its requests are counted where nobody needs a token. May be
+	// nil.
+	Service func(token string) (id string, limited bool)
+	Proxies []netip.Prefix // whose X-Forwarded-For is believed
+	Parking *Parking       // nil for none
+	Log     *slog.Logger
 }
 
 // Router serves the routes of all doors.
@@ -277,7 +281,13 @@ func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 			return mxerr.New(mxerr.Forbidden, "You are not a server admin")
 		}
 	}
-	if route.Limit == "" || rt.cfg.Limits == nil {
+	limited := true
+	if call.who != nil {
+		call.service = call.who.Service
+	} else if token := AccessToken(r); token != "" && rt.cfg.Service != nil {
+		call.service, limited = rt.cfg.Service(token)
+	}
+	if route.Limit == "" || rt.cfg.Limits == nil || !limited {
 		return nil
 	}
 	key := call.addr
@@ -358,6 +368,8 @@ type call struct {
 	router *Router
 	who    *Caller
 	addr   string
+
+	service string
 }
 
 type callKey struct{}
@@ -369,6 +381,15 @@ func Who(ctx context.Context) *Caller {
 		return c.who
 	}
 	return nil
+}
+
+// Service is the id of the application service that makes the request, also on a
+// route that needs no token; "" for people.
+func Service(ctx context.Context) string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.service
+	}
+	return ""
 }
 
 // Addr is the IP address that the request came from.

@@ -5,22 +5,26 @@ import "hearth/base/db"
 // Appservice is how far an application service has been told.
 type Appservice struct {
 	ID   string
-	Pos  int64 // all up to here is told
-	Upto int64 // the end of what is on its way, 0 for nothing
-	Txn  int64 // number of the last transaction
+	Pos  int64  // all up to here is told
+	Next int64  // transaction numbers from here on were never used
+	Txn  int64  // number of the transaction on its way
+	Upto int64  // what is told when that has arrived
+	Body []byte // what it says; nil if none is on its way
 }
 
 // AppserviceByID returns a service, or db.ErrNoRow.
 func AppserviceByID(tx *db.Tx, id string) (Appservice, error) {
-	return db.One(tx, func(a *Appservice) []any { return []any{&a.ID, &a.Pos, &a.Upto, &a.Txn} },
-		`SELECT id, pos, upto, txn FROM appservices WHERE id = $1`, id)
+	return db.One(tx, func(a *Appservice) []any { return []any{&a.ID, &a.Pos, &a.Next, &a.Txn, &a.Upto, &a.Body} },
+		`SELECT id, pos, next, txn, upto, body FROM appservices WHERE id = $1`, id)
 }
 
 // SetAppservice stores how far a service has been told.
 func SetAppservice(tx *db.Tx, a Appservice) error {
 	return tx.Exec(`
-		INSERT INTO appservices (id, pos, upto, txn) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (id) DO UPDATE SET pos = excluded.pos, upto = excluded.upto, txn = excluded.txn`, a.ID, a.Pos, a.Upto, a.Txn)
+		INSERT INTO appservices (id, pos, next, txn, upto, body) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (id) DO UPDATE
+		SET pos = excluded.pos, next = excluded.next, txn = excluded.txn, upto = excluded.upto, body = excluded.body`,
+		a.ID, a.Pos, a.Next, a.Txn, a.Upto, a.Body)
 }
 
 // AddAppserviceMail keeps a message for a service.
@@ -36,9 +40,14 @@ func AppserviceMail(tx *db.Tx, service string, upto int64, n int) ([]DeviceMessa
 		SELECT pos, usr, device, message FROM appservice_mail WHERE service = $1 AND pos <= $2 ORDER BY pos, usr, device LIMIT $3`, service, upto, n)
 }
 
-// DeleteAppserviceMail forgets the messages for a service up to a position.
-func DeleteAppserviceMail(tx *db.Tx, service string, upto int64) error {
-	return tx.Exec(`DELETE FROM appservice_mail WHERE service = $1 AND pos <= $2`, service, upto)
+// DeleteAppserviceMail forgets a message for a service, and those before it.
+func DeleteAppserviceMail(tx *db.Tx, service string, upto DeviceMessage) error {
+	if err := tx.Exec(`DELETE FROM appservice_mail WHERE service = $1 AND pos < $2`, service, upto.Pos); err != nil {
+		return err
+	}
+	return tx.Exec(`
+		DELETE FROM appservice_mail
+		WHERE service = $1 AND pos = $2 AND (usr < $3 OR usr = $4 AND device <= $5)`, service, upto.Pos, upto.User, upto.User, upto.Device)
 }
 
 // TrimAppserviceMail forgets all but the newest n messages for a service.

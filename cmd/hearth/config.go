@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"hearth/base/config"
+	"hearth/homeserver/appservice"
+	"hearth/matrix/mxid"
 )
 
 func configVerbs() []verb {
@@ -34,6 +37,14 @@ func runConfigCheck(_ context.Context, e *env, args []string) error {
 	problems, isProblems := errors.AsType[config.Problems](err)
 	if err != nil && !isProblems {
 		return err
+	}
+	if cfg != nil && err == nil {
+		_, err := appservice.Load(cfg.AppServices.Files, mxid.ServerName(cfg.ServerName), slog.New(slog.DiscardHandler))
+		if p, ok := errors.AsType[config.Problem](err); ok {
+			problems = append(problems, p)
+		} else if err != nil {
+			return err
+		}
 	}
 	notes := []string{}
 	if cfg != nil {

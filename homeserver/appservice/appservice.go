@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -60,8 +60,12 @@ type Service struct {
 	wake chan struct{} // holds one token
 	now  chan struct{} // ends a pause
 
+	asking chan struct{} // bounds the questions under way
+	legacy atomic.Int64  // ms; until then it is told by the paths of old
+	mail   atomic.Int64  // messages to devices that were kept for it
+
 	mu    sync.Mutex
-	cares map[int64]bool // by room: whether it is the service's business
+	cares map[int64]care // by room
 	fresh ephemeral
 }
 
@@ -74,7 +78,8 @@ func New(c Config) *Engine {
 	e := &Engine{Config: c, client: newClient()}
 	for _, r := range c.Registrations {
 		e.services = append(e.services, &Service{
-			Registration: r, e: e, wake: make(chan struct{}, 1), now: make(chan struct{}, 1), cares: map[int64]bool{},
+			Registration: r, e: e, wake: make(chan struct{}, 1), now: make(chan struct{}, 1),
+			asking: make(chan struct{}, maxAsking), cares: map[int64]care{},
 		})
 	}
 	if len(e.services) == 0 {
@@ -156,7 +161,10 @@ func (e *Engine) ByID(id string) *Service {
 }
 
 // Owns reports whether a user is the service's own, or in one of its namespaces.
-func (s *Service) Owns(user string) bool { return user == s.Sender || within(s.Users, user) }
+// Users of other servers never are.
+func (s *Service) Owns(user string) bool {
+	return user == s.Sender || within(s.Users, user) && mxid.ServerOf(user) == s.e.Server
+}
 
 func within(list []Namespace, id string) bool {
 	return slices.ContainsFunc(list, func(n Namespace) bool { return n.Regex.MatchString(id) })
@@ -171,11 +179,15 @@ func (e *Engine) ReservedUser(user string) bool {
 	return slices.ContainsFunc(e.all(), func(s *Service) bool { return user == s.Sender || exclusive(s.Users, user) })
 }
 
-// MayName refuses those who give a room an alias that a service has for itself:
-// everybody but that service. by is the id of the service that asks, "" for people.
+// MayName refuses those who give a room an alias, or take it away, that is not
+// theirs: one that another service has for itself, and for a service, one that is in
+// none of its namespaces. by is the id of the service that asks, "" for people.
 func (e *Engine) MayName(by, alias string) error {
 	for _, s := range e.all() {
-		if s.ID != by && exclusive(s.Aliases, alias) {
+		switch {
+		case s.ID == by && !within(s.Aliases, alias):
+			return mxerr.New(mxerr.Exclusive, "%s is in no namespace of this application service", alias)
+		case s.ID != by && exclusive(s.Aliases, alias):
 			return mxerr.New(mxerr.Exclusive, "This alias is reserved for an application service")
 		}
 	}
@@ -186,29 +198,49 @@ func (e *Engine) MayName(by, alias string) error {
 // the device that it names. The errors are M_FORBIDDEN for users that are not its
 // own, or do not exist, and M_UNKNOWN_DEVICE
 // (application-service-api/#identity-assertion).
-func (s *Service) Act(ctx context.Context, user, device string) (string, error) {
+func (s *Service) Act(ctx context.Context, user, device string) (account.User, error) {
 	switch {
 	case user == "":
 		user = s.Sender
 	case !s.Owns(user):
-		return "", mxerr.New(mxerr.Forbidden, "The application service may not act for %s", user)
-	}
-	if user == s.Sender && device == "" {
-		return user, nil
+		return account.User{}, mxerr.New(mxerr.Forbidden, "The application service may not act for %s", user)
 	}
 	u, err := s.e.Accounts.User(ctx, user)
+	if err != nil && mxerr.From(err).Code != mxerr.NotFound {
+		return account.User{}, err
+	}
 	if err != nil || u.Deactivated {
-		if err != nil && mxerr.From(err).Code != mxerr.NotFound {
-			return "", err
-		}
-		return "", mxerr.New(mxerr.Forbidden, "The application service has not registered %s", user)
+		return account.User{}, mxerr.New(mxerr.Forbidden, "The application service has not registered %s", user)
 	}
 	if device != "" {
-		if _, err := s.e.Accounts.Device(ctx, mxid.UserID(user), device); err != nil {
-			return "", mxerr.New(mxerr.UnknownDevice, "%s has no device of this id", user).WithStatus(http.StatusBadRequest)
+		_, err := s.e.Accounts.Device(ctx, u.ID, device)
+		if err != nil && mxerr.From(err).Code == mxerr.NotFound {
+			err = mxerr.New(mxerr.UnknownDevice, "%s has no device of this id", user).WithStatus(http.StatusBadRequest)
+		}
+		return u, err
+	}
+	return u, nil
+}
+
+// Free reports whether the requests that a service makes for a user are not
+// counted: never those of its own user, whatever the registration says
+// (application-service-api/#registration).
+func (s *Service) Free(user string) bool { return !s.Limited || user == s.Sender }
+
+// NewLocalpart is Localpart for a user that the service is about to register, and
+// that no other may have for itself.
+func (s *Service) NewLocalpart(name string) (string, error) {
+	name, err := s.Localpart(name)
+	if err != nil {
+		return "", err
+	}
+	user := string(mxid.NewUserID(name, s.e.Server))
+	for _, other := range s.e.services {
+		if other != s && (user == other.Sender || exclusive(other.Users, user)) {
+			return "", mxerr.New(mxerr.Exclusive, "%s is reserved for another application service", user)
 		}
 	}
-	return string(u.ID), nil
+	return name, nil
 }
 
 // Localpart returns the user name in what a service wants to register or log in
@@ -233,13 +265,3 @@ func (s *Service) Publish(ctx context.Context, network, roomID string, listed bo
 	}
 	return s.e.DB.Write(ctx, func(tx *db.Tx) error { return store.SetNetworkRoom(tx, s.ID, network, r.NID, listed) })
 }
-
-const (
-	// firstPause is how long a service rests after a failure; the pause doubles
-	// up to longestPause.
-	firstPause   = time.Second
-	longestPause = time.Minute
-	// gather is how long to wait for more events, since many at a time cost less
-	// than one by one.
-	gather = 10 * time.Millisecond
-)

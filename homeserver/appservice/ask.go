@@ -25,6 +25,12 @@ const (
 	askTimeout = 10 * time.Second
 	// maxAnswer bounds what a service answers, in bytes.
 	maxAnswer = 1 << 20
+	// maxAsking bounds the questions to one service at a time, since strangers can
+	// cause them. Who comes when it is busy is told that there is nothing.
+	maxAsking = 64
+	// legacyFor is how long a service is told by the paths of old before the newer
+	// ones are tried again.
+	legacyFor = time.Hour
 )
 
 // newClient makes a client for services. The operator names their addresses, so
@@ -47,35 +53,61 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("it answers %d: %.200q", e.status, e.body) }
 
-// unknown reports whether the service does not know the path: it may be of the
-// time before paths had a version (application-service-api/#legacy-routes).
-func (e *statusError) unknown() bool {
-	code, ok := canonjson.GetString(e.body, "errcode")
-	return e.status == http.StatusMethodNotAllowed || e.status == http.StatusNotFound && (!ok || code == string(mxerr.Unrecognized))
+// unknown reports whether err is a service's answer that it does not know a path: it
+// may be of the time before paths had a version.
+func unknown(err error) bool {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok {
+		return false
+	}
+	switch code, ok := canonjson.GetString(e.body, "errcode"); e.status {
+	case http.StatusNotFound:
+		return !ok || code == string(mxerr.Unrecognized)
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
-// call makes a request to a service and returns the body of its answer.
+// call makes a request to a service and returns the body of its answer. A service
+// that does not know the path is asked by the one of old.
 func (s *Service) call(ctx context.Context, method, path string, body []byte, timeout time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := s.do(ctx, method, s.URL+"/_matrix/app/v1"+path, body)
-	var refused *statusError
-	if !errors.As(err, &refused) || !refused.unknown() || strings.HasPrefix(path, "/ping") {
+	versioned, old := s.URL+"/_matrix/app/v1"+path, s.legacyURL(path)
+	telling := strings.HasPrefix(path, "/transactions/")
+	if telling && time.Now().UnixMilli() < s.legacy.Load() {
+		answer, err := s.do(ctx, method, old, body)
+		if !unknown(err) {
+			return answer, err
+		}
+		s.legacy.Store(0)
+	}
+	answer, err := s.do(ctx, method, versioned, body)
+	if !unknown(err) || path == "/ping" { // which is younger than the change of paths
 		return answer, err
 	}
-	old := s.URL + path
+	answer, oldErr := s.do(ctx, method, old, body)
+	if unknown(oldErr) {
+		return nil, err
+	}
+	if telling && oldErr == nil {
+		s.legacy.Store(time.Now().Add(legacyFor).UnixMilli())
+	}
+	return answer, oldErr
+}
+
+// legacyURL: application-service-api/#legacy-routes. Services of that time look for
+// the token in the query.
+func (s *Service) legacyURL(path string) string {
 	if strings.HasPrefix(path, "/thirdparty/") {
-		old = s.URL + "/_matrix/app/unstable" + path
+		path = "/_matrix/app/unstable" + path
 	}
 	sep := "?"
 	if strings.Contains(path, "?") {
 		sep = "&"
 	}
-	answer, err2 := s.do(ctx, method, old+sep+"access_token="+url.QueryEscape(s.HSToken), body)
-	if err2 != nil {
-		return nil, err
-	}
-	return answer, nil
+	return s.URL + path + sep + "access_token=" + url.QueryEscape(s.HSToken)
 }
 
 func (s *Service) do(ctx context.Context, method, address string, body []byte) ([]byte, error) {
@@ -110,34 +142,38 @@ func hideToken(err error) error {
 	return err
 }
 
-// ask reports whether a service says yes.
-func (s *Service) ask(ctx context.Context, path string) bool {
-	if s.URL == "" {
-		return false
+// question asks a service something that somebody waits for.
+func (s *Service) question(ctx context.Context, path string) ([]byte, error) {
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	default:
+		return nil, errBusy
 	}
-	_, err := s.call(ctx, http.MethodGet, path, nil, askTimeout)
-	var refused *statusError
-	if err != nil && !errors.As(err, &refused) {
+	answer, err := s.call(ctx, http.MethodGet, path, nil, askTimeout)
+	if _, refused := errors.AsType[*statusError](err); err != nil && !refused {
 		s.e.Log.WarnContext(ctx, "an application service did not answer", "id", s.ID, "err", err)
 	}
-	return err == nil
+	return answer, err
 }
 
+var errBusy = errors.New("it has too many questions to answer")
+
 // WantUser gives services that a user belongs to the chance to make it, if nobody
-// has yet (application-service-api/#get_matrixappv1usersuserid).
-func (e *Engine) WantUser(ctx context.Context, user string) {
-	u := mxid.UserID(user)
-	if !e.Any() || u.Server() != e.Server {
+// has yet (application-service-api/#get_matrixappv1usersuserid). by is the id of the
+// service that looks for the user, which is not asked what it asks; "" for people.
+func (e *Engine) WantUser(ctx context.Context, by, user string) {
+	if !e.Any() || mxid.ServerOf(user) != e.Server {
 		return
 	}
 	for _, s := range e.services {
-		if !within(s.Users, user) {
+		if s.ID == by || s.URL == "" || !within(s.Users, user) {
 			continue
 		}
 		if _, err := e.Accounts.User(ctx, user); err == nil || mxerr.From(err).Code != mxerr.NotFound {
 			return
 		}
-		if s.ask(ctx, "/users/"+url.PathEscape(user)) {
+		if _, err := s.question(ctx, "/users/"+url.PathEscape(user)); err == nil {
 			return
 		}
 	}
@@ -145,10 +181,14 @@ func (e *Engine) WantUser(ctx context.Context, user string) {
 
 // WantAlias gives services that an alias belongs to the chance to make the room,
 // and reports whether one says that it has
-// (application-service-api/#get_matrixappv1roomsroomalias).
-func (e *Engine) WantAlias(ctx context.Context, alias string) bool {
+// (application-service-api/#get_matrixappv1roomsroomalias). by is as with WantUser.
+func (e *Engine) WantAlias(ctx context.Context, by, alias string) bool {
 	return slices.ContainsFunc(e.all(), func(s *Service) bool {
-		return within(s.Aliases, alias) && s.ask(ctx, "/rooms/"+url.PathEscape(alias))
+		if s.ID == by || s.URL == "" || !within(s.Aliases, alias) || mxid.ServerOf(alias) != e.Server {
+			return false
+		}
+		_, err := s.question(ctx, "/rooms/"+url.PathEscape(alias))
+		return err == nil
 	})
 }
 
@@ -189,79 +229,4 @@ func (s *Service) Ping(ctx context.Context, txn string) (time.Duration, error) {
 		return 0, mxerr.New("M_CONNECTION_TIMEOUT", "The application service did not answer in time").WithStatus(http.StatusGatewayTimeout)
 	}
 	return 0, mxerr.New("M_CONNECTION_FAILED", "The application service cannot be reached").WithStatus(http.StatusBadGateway)
-}
-
-// Protocols returns what services say of the networks that they bridge, by
-// protocol; of one if protocol is not "".
-func (e *Engine) Protocols(ctx context.Context, protocol string) map[string]json.RawMessage {
-	out := map[string]json.RawMessage{}
-	for _, s := range e.all() {
-		for _, p := range s.Protocols {
-			if protocol != "" && p != protocol || s.URL == "" {
-				continue
-			}
-			text, err := s.call(ctx, http.MethodGet, "/thirdparty/protocol/"+url.PathEscape(p), nil, askTimeout)
-			if err != nil || !canonjson.IsObject(text) || canonjson.Valid(text, canonjson.Options{Numbers: canonjson.Free}) != nil {
-				continue
-			}
-			out[p] = merge(out[p], text, s.ID)
-		}
-	}
-	return out
-}
-
-// merge adds the instances of a service to what another said of the same
-// protocol. Each instance gets the id by which its rooms are found.
-func merge(have, text json.RawMessage, service string) json.RawMessage {
-	var p, old struct {
-		Instances []map[string]any `json:"instances"`
-	}
-	if json.Unmarshal(text, &p) != nil {
-		return have
-	}
-	for _, in := range p.Instances {
-		if network, ok := in["network_id"].(string); ok {
-			in["instance_id"] = service + "|" + network
-		}
-	}
-	if have != nil {
-		if json.Unmarshal(have, &old) == nil {
-			p.Instances = append(old.Instances, p.Instances...)
-		}
-		text = have
-	}
-	if p.Instances == nil {
-		p.Instances = []map[string]any{}
-	}
-	list, err := json.Marshal(p.Instances)
-	if err != nil {
-		return have
-	}
-	return canonjson.With(nil, text, "instances", list)
-}
-
-// ThirdParty asks services for users or locations of other networks, what being
-// "user" or "location". With a protocol, those that bridge it are asked for what
-// fits the fields; else all are asked for what a Matrix user or alias stands for.
-func (e *Engine) ThirdParty(ctx context.Context, what, protocol string, fields url.Values) []json.RawMessage {
-	out := []json.RawMessage{}
-	path := "/thirdparty/" + what
-	if protocol != "" {
-		path += "/" + url.PathEscape(protocol)
-	}
-	if len(fields) > 0 {
-		path += "?" + fields.Encode()
-	}
-	for _, s := range e.all() {
-		if s.URL == "" || protocol != "" && !slices.Contains(s.Protocols, protocol) {
-			continue
-		}
-		text, err := s.call(ctx, http.MethodGet, path, nil, askTimeout)
-		var list []json.RawMessage
-		if err != nil || json.Unmarshal(text, &list) != nil {
-			continue
-		}
-		out = append(out, list...)
-	}
-	return out
 }

@@ -3,13 +3,18 @@ package appservice
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"hearth/base/config"
 	"hearth/matrix/mxid"
 )
 
@@ -76,11 +81,14 @@ const maxFile = 1 << 20
 
 // Load reads registration files for a server. Its errors say file, line, and
 // what is wrong.
-func Load(files []string, server mxid.ServerName) ([]*Registration, error) {
+func Load(files []string, server mxid.ServerName, log *slog.Logger) ([]*Registration, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	var all []*Registration
 	ids, tokens, senders := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, name := range files {
-		r, err := load(name, server)
+		r, err := load(name, server, log)
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +97,7 @@ func Load(files []string, server mxid.ServerName) ([]*Registration, error) {
 			value, what string
 		}{{ids, r.ID, "id"}, {tokens, r.ASToken, "as_token"}, {senders, r.Sender, "sender_localpart"}} {
 			if other, ok := unique.seen[unique.value]; ok {
-				return nil, fmt.Errorf("%s: %s has the same %s; each application service needs its own", name, other, unique.what)
+				return nil, config.Problem{At: config.Origin{File: name}, Text: fmt.Sprintf("%s has the same %s; each application service needs its own", other, unique.what)}
 			}
 			unique.seen[unique.value] = name
 		}
@@ -98,13 +106,13 @@ func Load(files []string, server mxid.ServerName) ([]*Registration, error) {
 	return all, nil
 }
 
-func load(name string, server mxid.ServerName) (*Registration, error) {
+func load(name string, server mxid.ServerName, log *slog.Logger) (*Registration, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("the registration of an application service cannot be read: %w", err)
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: a registration has at most %d bytes; is this the right file?", name, maxFile)
+		return nil, config.Problem{At: config.Origin{File: name}, Text: fmt.Sprintf("a registration has at most %d bytes; is this the right file?", maxFile)}
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -112,11 +120,10 @@ func load(name string, server mxid.ServerName) (*Registration, error) {
 	}
 	var f file
 	if err := yaml.Unmarshal(text, &f); err != nil {
-		var wrong *yaml.TypeError
-		if errors.As(err, &wrong) {
-			err = errors.New(wrong.Errors[0])
-		}
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, located(name, err)
+	}
+	if err := unused(name, text, log); err != nil {
+		return nil, err
 	}
 	p := parser{name: name}
 	r := &Registration{
@@ -136,6 +143,36 @@ func load(name string, server mxid.ServerName) (*Registration, error) {
 	return r, p.err
 }
 
+// located is what the YAML parser finds wrong, as a problem of the configuration.
+func located(name string, err error) error {
+	text := err.Error()
+	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok {
+		text = wrong.Errors[0]
+	}
+	at := config.Origin{File: name}
+	if line, rest, ok := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "yaml: "), "line "), ": "); ok {
+		if n, err := strconv.Atoi(line); err == nil {
+			at.Line, at.Column, text = n, 1, rest
+		}
+	}
+	return config.Problem{At: at, Text: text + "; write the file as the bridge makes it"}
+}
+
+// unused warns of the keys of a registration that mean nothing to Hearth.
+func unused(name string, text []byte, log *slog.Logger) error {
+	var doc struct {
+		Known file                 `yaml:",inline"`
+		Rest  map[string]yaml.Node `yaml:",inline"`
+	}
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		return located(name, err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(doc.Rest)) {
+		log.Warn("a key in the registration of an application service means nothing to Hearth", "file", name, "line", doc.Rest[key].Line, "key", key)
+	}
+	return nil
+}
+
 // parser keeps the first thing that is wrong with a file.
 type parser struct {
 	name string
@@ -144,7 +181,7 @@ type parser struct {
 
 func (p *parser) fail(at yaml.Node, format string, args ...any) {
 	if p.err == nil {
-		p.err = fmt.Errorf("%s:%d:%d: %s", p.name, max(at.Line, 1), max(at.Column, 1), fmt.Sprintf(format, args...))
+		p.err = config.Problem{At: config.Origin{File: p.name, Line: max(at.Line, 1), Column: max(at.Column, 1)}, Text: fmt.Sprintf(format, args...)}
 	}
 }
 
@@ -179,7 +216,11 @@ func (p *parser) namespaces(list []namespace, key string) []Namespace {
 		// A regular expression is to fit from the start, as other servers read it.
 		re, err := regexp.Compile("^(?:" + n.Regex.Value + ")")
 		if n.Regex.Value == "" || err != nil {
-			p.fail(n.Regex, "namespaces.%s: %q is not a regular expression", key, n.Regex.Value)
+			why := "an empty one fits everything"
+			if err != nil {
+				why = strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+			}
+			p.fail(n.Regex, "namespaces.%s: %q is not a regular expression that Hearth can use (those of RE2): %s", key, n.Regex.Value, why)
 			continue
 		}
 		out = append(out, Namespace{Regex: re, Exclusive: n.Exclusive})

@@ -2,6 +2,7 @@ package e2ee
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"hearth/base/db"
@@ -63,6 +64,11 @@ func (e *Engine) changed(tx *db.Tx, user, viewer string) error {
 // change that is newer than the answer which tells it is told again: that costs
 // the client a question, and hides nothing.
 func (e *Engine) Changed(ctx context.Context, viewer string, after int64) (users []string, err error) {
+	return e.ChangedBetween(ctx, viewer, after, math.MaxInt64)
+}
+
+// ChangedBetween is Changed for the users whose last change is not behind upto.
+func (e *Engine) ChangedBetween(ctx context.Context, viewer string, after, upto int64) (users []string, err error) {
 	e.changes.mu.RLock()
 	list, floor := e.changes.list, e.changes.after
 	e.changes.mu.RUnlock()
@@ -79,7 +85,9 @@ func (e *Engine) Changed(ctx context.Context, viewer string, after int64) (users
 			continue
 		}
 		seen[k.User] = true
-		users = append(users, k.User)
+		if k.Pos <= upto {
+			users = append(users, k.User)
+		}
 	}
 	return users, nil
 }

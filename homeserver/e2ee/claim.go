@@ -83,7 +83,7 @@ func (e *Engine) claimOne(tx *db.Tx, w store.OneTimeKey) (store.OneTimeKey, erro
 		}
 		mine, err := store.TakeOneTimeKey(tx, k)
 		if err != nil || mine {
-			e.counts.drop(tx, w.User, w.Device) // the device hears of it with its next /sync
+			e.taken(tx, w.User, w.Device)
 			return k, err
 		}
 	}
@@ -91,6 +91,15 @@ func (e *Engine) claimOne(tx *db.Tx, w store.OneTimeKey) (store.OneTimeKey, erro
 	if err != nil || k.Used {
 		return k, err
 	}
-	e.counts.drop(tx, w.User, w.Device)
+	e.taken(tx, w.User, w.Device)
 	return k, store.UseFallbackKey(tx, w.User, w.Device, w.Algorithm)
+}
+
+// taken notes that a device has fewer keys when tx is durable. It hears of that with
+// its next /sync.
+func (e *Engine) taken(tx *db.Tx, user, device string) {
+	e.counts.drop(tx, user, device)
+	if e.Claimed != nil {
+		tx.AfterCommit(func() { e.Claimed(user, device) })
+	}
 }

@@ -26,6 +26,9 @@ type Config struct {
 	Log    *slog.Logger
 	// Copy is shown the messages that a transaction puts into inboxes; may be nil.
 	Copy func(tx *db.Tx, mail []store.DeviceMessage) error
+	// Claimed is told that somebody has taken a key of a device; may be nil. It runs
+	// in the store's writer, so it must be quick.
+	Claimed func(user, device string)
 }
 
 // Engine keeps the keys of all users of a server.

@@ -1,11 +1,15 @@
 -- How far application services have been told (application-service-api/#pushing-events).
--- All up to pos is told. What is behind that and not behind upto is on its way in
--- transaction txn; upto is 0 while nothing is.
+-- All up to pos is told. Transaction numbers from next on were never used. A
+-- transaction that is on its way stands in txn, upto and body: it is sent again as it
+-- was, also after a crash, until the service takes it; body is NULL while there is
+-- none.
 CREATE TABLE appservices (
 	id TEXT NOT NULL PRIMARY KEY,
 	pos BIGINT NOT NULL,
+	next BIGINT NOT NULL,
+	txn BIGINT NOT NULL,
 	upto BIGINT NOT NULL,
-	txn BIGINT NOT NULL
+	body BYTEA
 );
 
 -- Messages to devices of their users that they were not told of yet.
