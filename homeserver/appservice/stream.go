@@ -35,15 +35,15 @@ type cursor struct {
 	kept  bool  // the transaction on its way is stored
 }
 
-// run tells a service what happens, one transaction after the other. What it did
+// run tells a service what happens behind start or where it was last, one transaction after the other. What it did
 // not take is told again, as it was, until it does.
-func (s *Service) run(ctx context.Context) {
+func (s *Service) run(ctx context.Context, start int64) {
 	var at *cursor
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		var err error
 		if at == nil {
-			at, err = s.begin(ctx)
+			at, err = s.begin(ctx, start)
 		}
 		more := false
 		if err == nil {
@@ -79,15 +79,16 @@ func (s *Service) rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// begin reads how far the service has been told. A new one hears of what comes.
-func (s *Service) begin(ctx context.Context) (*cursor, error) {
+// begin reads how far the service has been told. A new one hears of what comes
+// behind start.
+func (s *Service) begin(ctx context.Context, start int64) (*cursor, error) {
 	at := &cursor{}
 	err := s.e.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		at.Appservice, err = store.AppserviceByID(tx, s.ID)
 		return err
 	})
 	if errors.Is(err, db.ErrNoRow) {
-		at.Appservice = store.Appservice{ID: s.ID, Pos: s.e.DB.Position(), Next: 1}
+		at.Appservice = store.Appservice{ID: s.ID, Pos: start, Next: 1}
 		err = s.save(ctx, at.Appservice, nil)
 	}
 	if err != nil {
