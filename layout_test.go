@@ -33,6 +33,7 @@ var order = strings.Fields(`
 	base/mail
 	base/mail/mailtest
 	base/blob
+	base/blob/s3test
 	base/config
 	base/logx
 	base/lockdir
@@ -98,6 +99,7 @@ var order = strings.Fields(`
 // "*" stands for all. A module without a line may be used in tests only.
 var mayImport = map[string][]string{
 	"github.com/jackc/pgx/v5":                  {"base/db", "base/db/dbtest"},
+	"github.com/minio/minio-go/v7":             {"base/blob"},
 	"github.com/pelletier/go-toml/v2":          {"base/config", "cmd/hearth"},
 	"github.com/pion":                          {"calls/turn"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/spectest"},

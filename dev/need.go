@@ -130,3 +130,25 @@ func postgresBin() string {
 	}
 	return ""
 }
+
+// s3Server is an S3-compatible server that media tests store files in.
+const s3Server = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+
+// installS3 builds it, unless that was done before, and returns its path.
+func installS3(ctx context.Context) (string, error) {
+	dir, err := filepath.Abs(filepath.Join("artefacts", "tools"))
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "versitygw")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	say("go install %s", s3Server)
+	install := shell(ctx, "go", "install", s3Server)
+	install.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0")
+	if err := install.Run(); err != nil {
+		return "", fmt.Errorf("go install %s: %w", s3Server, err)
+	}
+	return path, nil
+}

@@ -23,6 +23,7 @@ type part struct {
 	postgres bool
 	lint     bool
 	oracles  bool
+	s3       bool
 	skip     func(pkg string) bool
 }
 
@@ -37,11 +38,11 @@ func touchesStore(pkg string) bool {
 var parts = map[string]part{
 	"": {
 		tools: []string{"gcc", "ip", "coturn", "postgresql", "chromium"},
-		node:  true, postgres: true, lint: true, oracles: true,
+		node:  true, postgres: true, lint: true, oracles: true, s3: true,
 		skip: func(string) bool { return false },
 	},
-	"unit":  {tools: []string{"gcc", "ip", "coturn"}, oracles: true, skip: inE2E},
-	"store": {tools: []string{"gcc", "postgresql"}, postgres: true, skip: func(pkg string) bool { return !touchesStore(pkg) }},
+	"unit":  {tools: []string{"gcc", "ip", "coturn"}, oracles: true, s3: true, skip: inE2E},
+	"store": {tools: []string{"gcc", "postgresql"}, postgres: true, s3: true, skip: func(pkg string) bool { return !touchesStore(pkg) }},
 	"e2e": {
 		tools: []string{"gcc", "ip", "coturn", "postgresql", "chromium"},
 		node:  true, postgres: true,
@@ -122,6 +123,13 @@ func (p part) environment(ctx context.Context) (env []string, stop func(), err e
 		return nil, nil, err
 	}
 	env = append(os.Environ(), "CGO_ENABLED=1", "HEARTH_TEST_ARTEFACTS="+dir)
+	if p.s3 {
+		s3, err := installS3(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		env = append(env, "HEARTH_TEST_S3="+s3)
+	}
 	if !p.postgres || os.Getenv(postgresEnv) != "" {
 		return env, func() {}, nil
 	}

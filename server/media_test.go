@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"image"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"hearth/base/blob/s3test"
 	"hearth/base/config"
 	"hearth/e2e"
 )
@@ -305,4 +307,50 @@ func TestPagesArePreviewed(t *testing.T) {
 	}
 	closed := newHouse(t, "", nil)
 	refused(t, closed.user(t, "alice"), http.MethodGet, path+"/page", nil, "M_NOT_FOUND")
+}
+
+// TestFilesInABucket: what is uploaded comes back from S3, whole and in parts, with
+// thumbnails, and is gone when it is deleted.
+func TestFilesInABucket(t *testing.T) {
+	b := s3test.Start(t)
+	h := newHouse(t, "", func(c *config.Config) {
+		c.S3 = config.S3{Endpoint: "http://" + b.Endpoint, Bucket: b.Name, Prefix: b.Prefix, AccessKey: b.AccessKey, SecretKey: b.SecretKey, Region: b.Region, PathStyle: true}
+	})
+	alice := h.user(t, "alice")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/_matrix/media/v3/upload?filename=a.txt", strings.NewReader("The hearth is warm."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+alice.Token)
+	req.Header.Set("Content-Type", "text/plain")
+	res, err := h.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var up struct {
+		URI string `json:"content_uri"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&up); err != nil || res.StatusCode != 200 {
+		t.Fatalf("%d, %v", res.StatusCode, err)
+	}
+	for header, want := range map[string]string{"": "The hearth is warm.", "bytes=4-9": "hearth"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/_matrix/client/v1/media/download/"+strings.TrimPrefix(up.URI, "mxc://"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+alice.Token)
+		if header != "" {
+			req.Header.Set("Range", header)
+		}
+		res, err := h.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(got) != want {
+			t.Errorf("range %q: %d %q, %v", header, res.StatusCode, got, err)
+		}
+	}
 }

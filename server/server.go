@@ -15,7 +15,6 @@ import (
 	"sync"
 
 	"hearth/api/httpx"
-	"hearth/base/blob"
 	"hearth/base/config"
 	"hearth/base/db"
 	"hearth/base/limit"
@@ -128,7 +127,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.buildEngines(keyID, key, vapid, services)
-	blobs, err := blob.Open(filepath.Join(s.cfg.Storage.Dir, "media"))
+	blobs, err := s.blobs(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
-// Package blob keeps bytes by what they are: each content once, in a folder, by
-// the name of its SHA-256. It knows no file names, users or media types.
+// Package blob keeps bytes by what they are: each content once, in a folder or in
+// a bucket of S3, by the name of its SHA-256. It knows no file names, users or media
+// types.
 package blob
 
 import (
@@ -18,6 +19,18 @@ import (
 
 // ErrNotFound means that there are no bytes by that name.
 var ErrNotFound = errors.New("no such blob")
+
+// Store is where blobs are.
+type Store interface {
+	// Write takes all of r in. Nothing is left of what fails. The draft must be kept
+	// or discarded.
+	Write(ctx context.Context, r io.Reader) (*Draft, error)
+	// Open opens the bytes of a name, which the caller closes; ErrNotFound if there
+	// are none.
+	Open(ctx context.Context, name string) (io.ReadSeekCloser, error)
+	// Delete removes the bytes of a name. It is no error if there are none.
+	Delete(ctx context.Context, name string) error
+}
 
 // Dir is a folder of blobs.
 type Dir struct{ root string }
@@ -52,12 +65,11 @@ type Draft struct {
 	Name string // what the bytes are called
 	Size int64
 
-	dir *Dir
-	tmp string
+	tmp  string
+	keep func(ctx context.Context, b *Draft) error
 }
 
-// Write stores all of r. Nothing is left of what fails. The draft must be kept or
-// discarded.
+// Write is Store's.
 func (d *Dir) Write(ctx context.Context, r io.Reader) (*Draft, error) {
 	tmp := filepath.Join(d.root, "tmp", rand.Text())
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -72,20 +84,21 @@ func (d *Dir) Write(ctx context.Context, r io.Reader) (*Draft, error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, errors.Join(err, os.Remove(tmp))
 	}
-	return &Draft{Name: hex.EncodeToString(hash.Sum(nil)), Size: size, dir: d, tmp: tmp}, nil
+	return &Draft{Name: hex.EncodeToString(hash.Sum(nil)), Size: size, tmp: tmp, keep: d.keep}, nil
 }
 
 // Keep puts the bytes to where Open finds them, if they are not there already.
-func (b *Draft) Keep() error {
+func (b *Draft) Keep(ctx context.Context) error {
 	defer b.Discard()
-	return b.dir.place(b.tmp, b.dir.path(b.Name))
+	return b.keep(ctx, b)
 }
 
 // Discard forgets a draft that is not kept. It may be called at any time.
 func (b *Draft) Discard() { _ = os.Remove(b.tmp) } // what stays is litter, which the next start clears away
 
-// place moves a finished file to where it belongs.
-func (d *Dir) place(tmp, path string) error {
+// keep moves a finished file to where it belongs.
+func (d *Dir) keep(_ context.Context, b *Draft) error {
+	path := d.path(b.Name)
 	if _, err := os.Stat(path); err == nil {
 		return nil // these bytes are here already
 	}
@@ -93,7 +106,7 @@ func (d *Dir) place(tmp, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := os.Rename(b.tmp, path); err != nil {
 		return err
 	}
 	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
@@ -120,8 +133,8 @@ func (c *careful) Read(p []byte) (int, error) {
 	return c.Reader.Read(p)
 }
 
-// Open opens the bytes of a name, which the caller closes.
-func (d *Dir) Open(name string) (*os.File, error) {
+// Open is Store's.
+func (d *Dir) Open(_ context.Context, name string) (io.ReadSeekCloser, error) {
 	if len(name) != hexLen {
 		return nil, fmt.Errorf("%w: %q", ErrNotFound, name)
 	}
@@ -129,11 +142,14 @@ func (d *Dir) Open(name string) (*os.File, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %s", ErrNotFound, name)
 	}
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
-// Delete removes the bytes of a name. It is no error if there are none.
-func (d *Dir) Delete(name string) error {
+// Delete is Store's.
+func (d *Dir) Delete(_ context.Context, name string) error {
 	if len(name) != hexLen {
 		return nil
 	}

@@ -18,7 +18,7 @@ func put(ctx context.Context, d *Dir, r io.Reader) (string, int64, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	return b.Name, b.Size, b.Keep()
+	return b.Name, b.Size, b.Keep(ctx)
 }
 
 // files counts the files below a folder.
@@ -54,7 +54,7 @@ func TestBytesAreKeptOnce(t *testing.T) {
 	if n := files(t, root); n != 1 {
 		t.Errorf("%d files for the same bytes", n)
 	}
-	f, err := d.Open(name)
+	f, err := d.Open(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +63,12 @@ func TestBytesAreKeptOnce(t *testing.T) {
 		t.Errorf("%d bytes came back, %v", len(b), err)
 	}
 	for range 2 {
-		if err := d.Delete(name); err != nil {
+		if err := d.Delete(t.Context(), name); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, gone := range []string{name, "", "../../etc/passwd"} {
-		if _, err := d.Open(gone); !errors.Is(err, ErrNotFound) {
+		if _, err := d.Open(t.Context(), gone); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q: %v", gone, err)
 		}
 	}

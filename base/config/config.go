@@ -36,6 +36,7 @@ type Config struct {
 	Presence     Presence     `toml:"presence"`
 	Limits       Limits       `toml:"limits"`
 	Media        Media        `toml:"media"`
+	S3           S3           `toml:"s3"`
 	Push         Push         `toml:"push"`
 	AppServices  AppServices  `toml:"appservices"`
 	Support      Support      `toml:"support"`
@@ -252,6 +253,28 @@ type Media struct {
 	PreviewAllowed []AddrRange `toml:"preview_allowed" is:"peers"`
 }
 
+// S3 is an object store for uploaded files, instead of the folder storage.dir.
+type S3 struct {
+	// The server's address: "s3.example.com", "http://127.0.0.1:9000". Files go there
+	// if it is not empty.
+	Endpoint string `toml:"endpoint" is:"text"`
+
+	// The bucket, which must be there, and what the names of all objects in it begin
+	// with.
+	Bucket string `toml:"bucket" is:"text"`
+	Prefix string `toml:"prefix" is:"text"`
+
+	// The region; "" finds it out.
+	Region string `toml:"region" is:"text"`
+
+	// The key that may read, write and delete in the bucket.
+	AccessKey string `toml:"access_key" is:"text"`
+	SecretKey string `toml:"secret_key" is:"secret"`
+
+	// Whether the bucket's name stands in the path. Amazon wants it in the host name.
+	PathStyle bool `toml:"path_style" is:"switch"`
+}
+
 // Push is notifications to phones and browsers.
 type Push struct {
 	// Notifications go to the gateways that people's apps name, but never to
@@ -312,6 +335,7 @@ func Default() *Config {
 		Presence: Presence{Enabled: true},
 		Limits:   Limits{Enabled: true},
 		Media:    Media{MaxUpload: 100_000_000, Unauthenticated: true, URLPreviews: true},
+		S3:       S3{PathStyle: true},
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 // Config is what an Engine needs from the rest of the server.
 type Config struct {
 	DB     *db.DB
-	Blobs  *blob.Dir
+	Blobs  blob.Store
 	Server mxid.ServerName
 	// UserQuota bounds the bytes that a user may keep here, 0 for no bound.
 	UserQuota int64
@@ -48,7 +47,7 @@ type Engine struct {
 
 	// keeping orders what adds and what removes bytes, which several files may
 	// share.
-	keeping sync.Mutex
+	keeping sync.RWMutex
 	// drawing is held by who makes a thumbnail: a picture may take much memory.
 	drawing chan struct{}
 
@@ -70,7 +69,7 @@ type File struct {
 	Size       int64
 	Created    time.Time
 	Hash       string
-	Content    *os.File
+	Content    io.ReadSeekCloser
 }
 
 // Upload is a file as it comes in.
@@ -104,9 +103,9 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		return err
 	}
 	m.Type, m.Name, m.Size, m.Hash, m.Expires, m.Used = u.Type, u.Name, draft.Size, draft.Name, 0, time.Now().UnixMilli()
-	e.keeping.Lock()
-	defer e.keeping.Unlock()
-	if err := draft.Keep(); err != nil {
+	e.keeping.RLock()
+	defer e.keeping.RUnlock()
+	if err := draft.Keep(ctx); err != nil {
 		return err
 	}
 	return e.DB.Write(ctx, func(tx *db.Tx) error {
@@ -210,11 +209,11 @@ func (e *Engine) Open(ctx context.Context, origin, id string, wait time.Duration
 	if err != nil {
 		return nil, err
 	}
-	return e.open(m)
+	return e.open(ctx, m)
 }
 
-func (e *Engine) open(m store.Media) (*File, error) {
-	f, err := e.Blobs.Open(m.Hash)
+func (e *Engine) open(ctx context.Context, m store.Media) (*File, error) {
+	f, err := e.Blobs.Open(ctx, m.Hash)
 	return &File{Type: m.Type, Name: m.Name, Size: m.Size, Created: time.UnixMilli(m.Created), Hash: m.Hash, Content: f}, err
 }
 

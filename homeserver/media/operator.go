@@ -57,7 +57,7 @@ func (e *Engine) Delete(ctx context.Context, files []Info) (ids []string, err er
 		}
 		ids = append(ids, m.ID)
 		for _, hash := range unused {
-			if err := e.Blobs.Delete(hash); err != nil {
+			if err := e.Blobs.Delete(ctx, hash); err != nil {
 				return ids, err
 			}
 		}

@@ -83,23 +83,23 @@ func (e *Engine) Thumbnail(ctx context.Context, origin, id string, width, height
 	}
 	for _, t := range have {
 		if t.Width == int64(want.width) && t.Height == int64(want.height) && t.Method == want.method {
-			return e.openThumbnail(m, t)
+			return e.openThumbnail(ctx, m, t)
 		}
 	}
 	t, err := e.draw(ctx, m, want)
 	if err != nil {
 		return nil, err
 	}
-	return e.openThumbnail(m, t)
+	return e.openThumbnail(ctx, m, t)
 }
 
 // openThumbnail opens a thumbnail; one without bytes of its own is the file.
-func (e *Engine) openThumbnail(m store.Media, t store.Thumbnail) (*File, error) {
+func (e *Engine) openThumbnail(ctx context.Context, m store.Media, t store.Thumbnail) (*File, error) {
 	if t.Hash == m.Hash {
-		return e.open(m)
+		return e.open(ctx, m)
 	}
 	m.Type, m.Size, m.Hash, m.Name = t.Type, t.Size, t.Hash, "thumbnail"
-	return e.open(m)
+	return e.open(ctx, m)
 }
 
 // draw makes a thumbnail and stores it.
@@ -114,7 +114,7 @@ func (e *Engine) draw(ctx context.Context, m store.Media, want size) (t store.Th
 	case <-ctx.Done():
 		return t, ctx.Err()
 	}
-	f, err := e.Blobs.Open(m.Hash)
+	f, err := e.Blobs.Open(ctx, m.Hash)
 	if err != nil {
 		return t, err
 	}
@@ -123,14 +123,14 @@ func (e *Engine) draw(ctx context.Context, m store.Media, want size) (t store.Th
 	if err != nil {
 		return t, err
 	}
-	e.keeping.Lock()
-	defer e.keeping.Unlock()
+	e.keeping.RLock()
+	defer e.keeping.RUnlock()
 	if small != nil {
 		draft, err := e.Blobs.Write(ctx, bytes.NewReader(small))
 		if err != nil {
 			return t, err
 		}
-		if err := draft.Keep(); err != nil {
+		if err := draft.Keep(ctx); err != nil {
 			return t, err
 		}
 		t.Type, t.Size, t.Hash = typ, draft.Size, draft.Name
