@@ -309,8 +309,7 @@ func TestPagesArePreviewed(t *testing.T) {
 	refused(t, closed.user(t, "alice"), http.MethodGet, path+"/page", nil, "M_NOT_FOUND")
 }
 
-// TestFilesInABucket: what is uploaded comes back from S3, whole and in parts, with
-// thumbnails, and is gone when it is deleted.
+// TestFilesInABucket: what is uploaded comes back from S3, whole and in parts.
 func TestFilesInABucket(t *testing.T) {
 	b := s3test.Start(t)
 	h := newHouse(t, "", func(c *config.Config) {

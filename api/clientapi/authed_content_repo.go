@@ -116,9 +116,19 @@ func (a *Media) thumbnail(r *http.Request) (*media.File, error) {
 	default:
 		return nil, mxerr.New(mxerr.InvalidParam, "method must be crop or scale")
 	}
+	motion := media.Any
+	if q.Get("animated") != "" {
+		moving, err := httpx.BoolQuery(r, "animated", false)
+		if err != nil {
+			return nil, err
+		}
+		if motion = media.Still; moving {
+			motion = media.Moving
+		}
+	}
 	wait, err := fileWait(r)
 	if err != nil {
 		return nil, err
 	}
-	return a.Engine.Thumbnail(r.Context(), r.PathValue("serverName"), r.PathValue("mediaId"), sides[0], sides[1], method, wait)
+	return a.Engine.Thumbnail(r.Context(), r.PathValue("serverName"), r.PathValue("mediaId"), sides[0], sides[1], method, motion, wait)
 }

@@ -35,7 +35,21 @@ const (
 type size struct {
 	width, height int
 	method        string
+	motion        Motion
 }
+
+// Motion is what becomes of an animation.
+type Motion string
+
+// The kinds of motion.
+const (
+	Any    Motion = ""        // small files are returned as they are, others stand still
+	Moving Motion = " moving" // it moves, if that can be done
+	Still  Motion = " still"
+)
+
+// kind is by what thumbnails are told apart that have the same size.
+func (s size) kind() string { return s.method + string(s.motion) }
 
 // Methods of making something small.
 const (
@@ -43,7 +57,10 @@ const (
 	Scale = "scale"
 )
 
-var sizes = []size{{32, 32, Crop}, {96, 96, Crop}, {320, 240, Scale}, {640, 480, Scale}, {800, 600, Scale}}
+var sizes = []size{
+	{width: 32, height: 32, method: Crop}, {width: 96, height: 96, method: Crop},
+	{width: 320, height: 240, method: Scale}, {width: 640, height: 480, method: Scale}, {width: 800, height: 600, method: Scale},
+}
 
 // sizeFor is the smallest size that is at least as large as asked for, by the
 // method asked for, or the largest.
@@ -67,12 +84,13 @@ func sizeFor(width, height int, method string) size {
 // Thumbnail returns a small picture of a file, at least as large as asked for if
 // the file is; a small file is returned as it is. Errors are those of Open,
 // M_UNKNOWN with status 400 for what is no picture, and M_TOO_LARGE.
-func (e *Engine) Thumbnail(ctx context.Context, origin, id string, width, height int, method string, wait time.Duration) (*File, error) {
+func (e *Engine) Thumbnail(ctx context.Context, origin, id string, width, height int, method string, motion Motion, wait time.Duration) (*File, error) {
 	m, err := e.find(ctx, origin, id, wait)
 	if err != nil {
 		return nil, err
 	}
 	want := sizeFor(width, height, method)
+	want.motion = motion
 	var have []store.Thumbnail
 	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		have, err = store.ThumbnailsOf(tx, m.Hash)
@@ -82,7 +100,7 @@ func (e *Engine) Thumbnail(ctx context.Context, origin, id string, width, height
 		return nil, err
 	}
 	for _, t := range have {
-		if t.Width == int64(want.width) && t.Height == int64(want.height) && t.Method == want.method {
+		if t.Width == int64(want.width) && t.Height == int64(want.height) && t.Method == want.kind() {
 			return e.openThumbnail(ctx, m, t)
 		}
 	}
@@ -104,7 +122,7 @@ func (e *Engine) openThumbnail(ctx context.Context, m store.Media, t store.Thumb
 
 // draw makes a thumbnail and stores it.
 func (e *Engine) draw(ctx context.Context, m store.Media, want size) (t store.Thumbnail, err error) {
-	t = store.Thumbnail{Source: m.Hash, Width: int64(want.width), Height: int64(want.height), Method: want.method, Type: m.Type, Size: m.Size, Hash: m.Hash}
+	t = store.Thumbnail{Source: m.Hash, Width: int64(want.width), Height: int64(want.height), Method: want.kind(), Type: m.Type, Size: m.Size, Hash: m.Hash}
 	if m.Size > maxSource {
 		return t, errTooLarge()
 	}
@@ -152,7 +170,11 @@ func shrink(f io.ReadSeeker, want size) (out []byte, typ string, err error) {
 	if err != nil {
 		return nil, "", errNoPicture()
 	}
-	if int64(cfg.Width)*int64(cfg.Height) > maxPicture/bytesPerPixel(cfg.ColorModel) {
+	perPixel := bytesPerPixel(cfg.ColorModel)
+	if format == "gif" {
+		perPixel = 4 // of the canvas for a frame
+	}
+	if int64(cfg.Width)*int64(cfg.Height) > maxPicture/perPixel {
 		return nil, "", errTooLarge()
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -165,12 +187,29 @@ func shrink(f io.ReadSeeker, want size) (out []byte, typ string, err error) {
 			return nil, "", err
 		}
 	}
-	if cfg.Width <= want.width && cfg.Height <= want.height && turn == 1 {
+	fits := cfg.Width <= want.width && cfg.Height <= want.height && turn == 1
+	if fits && want.motion != Still {
+		return nil, "", nil
+	}
+	if format == "gif" && want.motion == Moving {
+		if out, ok, err := animate(f, want); ok || err != nil {
+			return out, "image/gif", err
+		}
+	}
+	if fits && format != "gif" && format != "webp" {
 		return nil, "", nil
 	}
 	src, _, err := image.Decode(f)
+	if err != nil && format == "webp" {
+		src, err = firstOfWebP(f)
+	}
 	if err != nil {
 		return nil, "", errNoPicture()
+	}
+	if whole := image.Rect(0, 0, cfg.Width, cfg.Height); format == "gif" && src.Bounds() != whole { // the first frame may be a part
+		canvas := image.NewRGBA(whole)
+		draw.Draw(canvas, src.Bounds(), src, src.Bounds().Min, draw.Src)
+		src = canvas
 	}
 	if turn >= 5 { // it lies on its side, and so must the frame
 		want.width, want.height = want.height, want.width
