@@ -58,8 +58,11 @@ const (
 )
 
 var sizes = []size{
-	{width: 32, height: 32, method: Crop}, {width: 96, height: 96, method: Crop},
-	{width: 320, height: 240, method: Scale}, {width: 640, height: 480, method: Scale}, {width: 800, height: 600, method: Scale},
+	{width: 32, height: 32, method: Crop},
+	{width: 96, height: 96, method: Crop},
+	{width: 320, height: 240, method: Scale},
+	{width: 640, height: 480, method: Scale},
+	{width: 800, height: 600, method: Scale},
 }
 
 // sizeFor is the smallest size that is at least as large as asked for, by the
