@@ -38,7 +38,7 @@ func (s *Server) buildDoors() {
 	rooms := &clientapi.Rooms{
 		Joined: s.followUpgrade,
 		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, People: s.people, Notices: s.notices, Delayed: s.delayed, Services: s.services, Stopping: s.feed.Stopping(),
-		Spaces: &spaces.Engine{DB: s.db, Rooms: s.rooms, Directory: s.directory},
+		Spaces: &spaces.Engine{DB: s.db, Rooms: s.rooms, Directory: s.directory, Blocked: s.steward.BlockedBy},
 	}
 	s.router.Add(rooms.Routes()...)
 	s.router.Add((&clientapi.Reports{Notices: s.notices, Rooms: rooms, Accounts: s.accounts}).Routes()...)
@@ -49,6 +49,7 @@ func (s *Server) buildDoors() {
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
 	s.router.Add(s.mediaDoors().Routes()...)
 	s.router.Add((&adminapi.API{
+		Media: s.media, Pushers: s.pusher, Search: s.search, Spaces: rooms.Spaces, Unstable: accounts.Unstable, MediaOpen: s.cfg.Media.Unauthenticated,
 		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Notices: s.notices, Version: Version(),
 	}).Routes()...)
 	known := &wellknown.API{BaseURL: s.cfg.Listen.PublicURL, Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}

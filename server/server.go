@@ -164,7 +164,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	})
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
-	s.search = search.New(search.Config{DB: s.db, Log: s.log})
+	s.search = search.New(search.Config{DB: s.db, Server: name, Log: s.log})
 	s.notices = notice.New(notice.Config{DB: s.db, Rooms: s.rooms, Personal: s.personal})
 	s.delayed = delayed.New(delayed.Config{DB: s.db, Rooms: s.rooms, Log: s.log})
 	s.services = appservice.New(appservice.Config{

@@ -8,14 +8,20 @@ package adminapi
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
+	"hearth/homeserver/media"
 	"hearth/homeserver/notice"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/pusher"
 	"hearth/homeserver/room"
+	"hearth/homeserver/search"
+	"hearth/homeserver/spaces"
 	"hearth/homeserver/steward"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -30,7 +36,13 @@ type API struct {
 	Personal  *personal.Engine
 	Keys      *e2ee.Engine
 	Notices   *notice.Engine
-	Version   string // of this server
+	Media     *media.Engine
+	Pushers   *pusher.Engine
+	Search    *search.Engine
+	Spaces    *spaces.Engine
+	Version   string   // of this server
+	Unstable  []string // features that are not in the specification yet
+	MediaOpen bool     // whether files can be had without an access token
 }
 
 var (
@@ -44,6 +56,7 @@ func (a *API) Routes() []httpx.Route {
 	for _, file := range [][]httpx.Route{
 		a.registerRoutes(), a.registrationTokenRoutes(), a.userListRoutes(), a.userRoutes(), a.accountRoutes(),
 		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(), a.noticeRoutes(), a.standingRoutes(),
+		a.mediaRoutes(), a.userMediaRoutes(), a.allowanceRoutes(), a.lookRoutes(),
 	} {
 		all = append(all, file...)
 	}
@@ -84,6 +97,11 @@ func (f fields) read(name string, to any) bool {
 }
 
 // orNull is s, or null in JSON if it is empty.
+// storable tells text that both databases can hold and compare.
+func storable(s string) bool {
+	return len(s) <= 4096 && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+}
+
 func orNull(s string) *string {
 	if s == "" {
 		return nil

@@ -13,15 +13,21 @@ import (
 	"hearth/api/clientapi"
 	"hearth/api/httpx"
 	"hearth/auth/password"
+	"hearth/base/blob"
 	"hearth/base/db"
 	"hearth/base/notify"
 	"hearth/base/store/storetest"
 	"hearth/homeserver/account"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
+	"hearth/homeserver/media"
 	"hearth/homeserver/notice"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/pusher"
+	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
+	"hearth/homeserver/search"
+	"hearth/homeserver/spaces"
 	"hearth/homeserver/steward"
 )
 
@@ -52,7 +58,14 @@ func each(t *testing.T, f func(t *testing.T, h *house)) {
 		hub := notify.NewHub(d.Position())
 		rooms := room.New(room.Config{DB: d, Hub: hub, Server: "example.test", KeyID: "ed25519:1", Key: ed25519.NewKeyFromSeed(make([]byte, 32))})
 		names := directory.New(directory.Config{DB: d, Rooms: rooms, Server: "example.test"})
+		blobs, err := blob.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
 		h.router.Add((&API{
+			Media:   media.New(media.Config{DB: d, Blobs: blobs, Server: "example.test"}),
+			Pushers: pusher.New(pusher.Config{DB: d, Rooms: rooms, Personal: personal.New(d, hub), Receipts: receipt.New(d, rooms, hub)}), Search: search.New(search.Config{DB: d, Server: "example.test"}),
+			Spaces: &spaces.Engine{DB: d, Rooms: rooms, Directory: names}, Unstable: []string{"org.matrix.msc4222"},
 			Engine: h.engine, Rooms: rooms, Directory: names, Steward: steward.New(steward.Config{DB: d, Rooms: rooms, Directory: names}),
 			Personal: personal.New(d, hub), Keys: e2ee.New(e2ee.Config{DB: d, Hub: hub, Server: "example.test"}), Version: "1.2.3",
 			Notices: notice.New(notice.Config{DB: d, Rooms: rooms, Personal: personal.New(d, hub)}),

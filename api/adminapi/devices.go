@@ -22,6 +22,16 @@ func (a *API) deviceRoutes() []httpx.Route {
 		Auth:    httpx.Admin,
 		Handler: httpx.JSON(a.getDevice),
 	}, {
+		Pattern: "POST /users/{userId}/devices",
+		In:      v2,
+		Auth:    httpx.Admin,
+		Handler: http.HandlerFunc(a.makeDevice),
+	}, {
+		Pattern: "PUT /users/{userId}/devices/{deviceId}",
+		In:      v2,
+		Auth:    httpx.Admin,
+		Handler: httpx.JSON(a.renameDevice),
+	}, {
 		Pattern: "DELETE /users/{userId}/devices/{deviceId}",
 		In:      v2,
 		Auth:    httpx.Admin,
@@ -96,6 +106,52 @@ func (a *API) getDevice(ctx context.Context, r *http.Request, _ httpx.None) (dev
 	}
 	d, err := a.Engine.Device(ctx, user, r.PathValue("deviceId"))
 	return deviceOf(user, d), err
+}
+
+// makeDevice adds a device that nobody is logged in with.
+func (a *API) makeDevice(w http.ResponseWriter, r *http.Request) {
+	user, err := a.owner(r.Context(), r)
+	var f fields
+	var body []byte
+	if err == nil {
+		body, err = httpx.Body(r)
+	}
+	if err == nil {
+		err = httpx.Decode(body, &f)
+	}
+	var id string
+	if err == nil {
+		switch {
+		case !f.has("device_id"):
+			err = bad("Missing device_id")
+		case !f.read("device_id", &id):
+			err = bad("device_id must be a string")
+		default:
+			_, err = a.Engine.MakeDevice(r.Context(), user, id, nil)
+		}
+	}
+	if err != nil {
+		httpx.Fail(w, r, err)
+		return
+	}
+	httpx.Answer(w, r, http.StatusCreated, httpx.None{})
+}
+
+type renameReq struct {
+	DisplayName *string `json:"display_name"`
+}
+
+func (a *API) renameDevice(ctx context.Context, r *http.Request, req renameReq) (httpx.None, error) {
+	user, err := a.owner(ctx, r)
+	if err != nil {
+		return httpx.None{}, err
+	}
+	id := r.PathValue("deviceId")
+	if req.DisplayName == nil {
+		_, err := a.Engine.Device(ctx, user, id)
+		return httpx.None{}, err
+	}
+	return httpx.None{}, a.Engine.RenameDevice(ctx, user, id, *req.DisplayName)
 }
 
 func (a *API) deleteDevice(ctx context.Context, r *http.Request, _ httpx.None) (httpx.None, error) {

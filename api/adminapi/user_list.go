@@ -23,7 +23,41 @@ func (a *API) userListRoutes() []httpx.Route {
 		In:      []string{"/_synapse/admin/v3"},
 		Auth:    httpx.Admin,
 		Handler: httpx.JSON(a.listUsersV3),
+	}, {
+		Pattern: "GET /search_users/{userId}",
+		In:      v1,
+		Auth:    httpx.Admin,
+		Handler: httpx.JSON(a.searchUsers),
 	}}
+}
+
+// foundEntry has null for the password's hash, which is nobody's business.
+type foundEntry struct {
+	Name         mxid.UserID `json:"name"`
+	PasswordHash *string     `json:"password_hash"`
+	IsGuest      bool        `json:"is_guest"`
+	Admin        bool        `json:"admin"`
+	UserType     *string     `json:"user_type"`
+}
+
+// maxFound bounds what searchUsers finds.
+const maxFound = 1000
+
+// searchUsers is an older way to find users by a part of their id.
+func (a *API) searchUsers(ctx context.Context, r *http.Request, _ httpx.None) ([]foundEntry, error) {
+	if _, err := a.localUser(r, "Can only search as a local user"); err != nil {
+		return nil, err
+	}
+	term := r.URL.Query().Get("term")
+	if term == "" {
+		return nil, mxerr.New(mxerr.MissingParam, "Missing string query parameter 'term'")
+	}
+	page, _, err := a.Engine.Users(ctx, account.UserFilter{ID: term, Limit: maxFound})
+	res := []foundEntry{}
+	for _, u := range page {
+		res = append(res, foundEntry{Name: u.ID, IsGuest: u.Guest, Admin: u.Admin, UserType: orNull(u.Kind)})
+	}
+	return res, err
 }
 
 type listedUser struct {

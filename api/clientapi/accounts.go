@@ -53,6 +53,7 @@ func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Iden
 		User: string(s.User), Device: s.Device, Guest: s.Guest, Admin: s.Admin,
 		Token: token, TokenID: s.TokenID,
 		Locked: s.Locked, Suspended: s.Suspended, ShadowBanned: s.ShadowBanned,
+		Rate: s.Rate,
 	}
 	if a.Engine.Owes(s) {
 		who.Consent = a.Engine.ConsentURI(s.User)

@@ -43,6 +43,9 @@ func (a *Rooms) inviteUser(ctx context.Context, r *http.Request, req inviteReq) 
 	}
 	err := a.mayInvite(ctx, req.UserID)
 	if err == nil {
+		err = a.open(ctx, roomID)
+	}
+	if err == nil {
 		err = a.Engine.Invite(ctx, user, roomID, req.UserID, req.Reason)
 	}
 	return empty{}, a.outside(ctx, err, roomID, user)

@@ -87,20 +87,27 @@ func (a *Rooms) join(ctx context.Context, roomID string, req joinReq) (roomIDAns
 		return roomIDAnswer{}, mxerr.New(mxerr.BadJSON, "third_party_signed must be an object")
 	}
 	who := httpx.Who(ctx)
-	if a.Steward != nil {
-		by, err := a.Steward.BlockedBy(ctx, roomID)
-		if err != nil {
-			return roomIDAnswer{}, err
-		}
-		if by != "" {
-			return roomIDAnswer{}, mxerr.New(mxerr.Forbidden, "This room has been blocked on this server")
-		}
+	if err := a.open(ctx, roomID); err != nil {
+		return roomIDAnswer{}, err
 	}
 	err := a.Engine.Join(ctx, who.User, roomID, room.JoinRequest{Reason: req.Reason, ThirdPartySigned: signed, Guest: who.Guest, Content: req.Content})
 	if err == nil {
 		a.joined(ctx, who.User, roomID)
 	}
 	return roomIDAnswer{RoomID: roomID}, err
+}
+
+// open is an error for rooms that the operator has closed: nobody gets in, or is
+// asked in. Who is in stays.
+func (a *Rooms) open(ctx context.Context, roomID string) error {
+	if a.Steward == nil {
+		return nil
+	}
+	by, err := a.Steward.BlockedBy(ctx, roomID)
+	if err == nil && by != "" {
+		err = mxerr.New(mxerr.Forbidden, "This room has been blocked on this server")
+	}
+	return err
 }
 
 // checkVia looks at the servers that a client proposes to enter a room

@@ -27,5 +27,8 @@ func (a *Rooms) knockRoom(ctx context.Context, r *http.Request, req reasonReq) (
 	if err != nil {
 		return roomIDAnswer{}, err
 	}
+	if err := a.open(ctx, id); err != nil {
+		return roomIDAnswer{}, err
+	}
 	return roomIDAnswer{RoomID: id}, a.Engine.Knock(ctx, httpx.Who(ctx).User, id, req.Reason)
 }

@@ -24,6 +24,9 @@ func (a *Rooms) roomInitialSyncRoutes() []httpx.Route {
 
 // roomInitialSync: client-server-api/#get_matrixclientv3roomsroomidinitialsync
 func (a *Rooms) roomInitialSync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
+	if err := a.open(ctx, r.PathValue("roomId")); err != nil {
+		return nil, err
+	}
 	h, err := a.historyOf(ctx, r)
 	if err != nil {
 		return nil, err

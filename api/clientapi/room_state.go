@@ -99,12 +99,18 @@ func (a *Rooms) setMember(ctx context.Context, who *httpx.Caller, r *room.Room, 
 		if mxid.ServerOf(target) != a.Engine.Server {
 			return false, mxerr.New(mxerr.Forbidden, "This server does not talk to other servers, so %s cannot be reached", target)
 		}
+		if err := a.open(ctx, r.ID); err != nil {
+			return false, err
+		}
 		return false, a.mayInvite(ctx, target)
 	case membership == store.Join.String() && target == who.User && (old == nil || old.Membership() != "join"):
 		// Guests, and those who enter a restricted room, are looked at more closely.
 		var content map[string]any
 		if err := json.Unmarshal(d.Content, &content); err != nil {
 			return false, mxerr.New(mxerr.BadJSON, "The content must be an object")
+		}
+		if err := a.open(ctx, r.ID); err != nil {
+			return true, err
 		}
 		return true, a.Engine.Join(ctx, who.User, r.ID, room.JoinRequest{Guest: who.Guest, Content: content})
 	}

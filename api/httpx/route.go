@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"hearth/base/limit"
 	"hearth/matrix/mxerr"
 )
 
@@ -73,6 +74,9 @@ type Caller struct {
 	// people.
 	Service   string
 	Unlimited bool // its requests are not counted
+	// Rate is what the operator allows the user of every limit, nil for what
+	// everybody may.
+	Rate *limit.Rate
 
 	Locked       bool // may only log out
 	Suspended    bool // may not speak
@@ -107,6 +111,7 @@ type Authenticator interface {
 // repeated after retry.
 type Limiter interface {
 	Allow(bucket, key string) (retry time.Duration, ok bool)
+	AllowAt(bucket, key string, rate limit.Rate) (retry time.Duration, ok bool)
 }
 
 // Config is what a Router needs from the rest of the server.
@@ -296,14 +301,16 @@ func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 			return nil
 		}
 		key = call.who.User
+		if rate := call.who.Rate; rate != nil {
+			return refusal(rt.cfg.Limits.AllowAt(route.Limit, key, *rate))
+		}
 	}
-	return Limit(rt.cfg.Limits, route.Limit, key)
+	return refusal(rt.cfg.Limits.Allow(route.Limit, key))
 }
 
-// Limit takes one request from a bucket, or returns M_LIMIT_EXCEEDED with
-// retry_after_ms and the matching Retry-After.
-func Limit(l Limiter, bucket, key string) error {
-	retry, ok := l.Allow(bucket, key)
+// refusal is M_LIMIT_EXCEEDED with retry_after_ms and the matching Retry-After,
+// unless a request is allowed.
+func refusal(retry time.Duration, ok bool) error {
 	if ok {
 		return nil
 	}

@@ -59,6 +59,15 @@ func (l *Limits) Allow(name, key string) (retry time.Duration, ok bool) {
 	if !limited {
 		return 0, true
 	}
+	return l.AllowAt(name, key, rate)
+}
+
+// AllowAt is Allow at another rate than the bucket's own. A rate of nothing is no
+// limit.
+func (l *Limits) AllowAt(name, key string, rate Rate) (retry time.Duration, ok bool) {
+	if l == nil || rate == (Rate{}) {
+		return 0, true
+	}
 	b := bucket{name, person(key)}
 	l.mu.Lock()
 	defer l.mu.Unlock()

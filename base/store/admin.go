@@ -62,6 +62,15 @@ func ActiveJobs(tx *db.Tx) ([]Job, error) {
 	return db.All(tx, (*Job).columns, `SELECT `+jobColumns+` FROM jobs WHERE status = 'active' ORDER BY at`)
 }
 
+// ListJobs returns up to n jobs that were asked for before a time in ms, the newest
+// first. Empty strings stand for all.
+func ListJobs(tx *db.Tx, kind, target, status string, before int64, n int) ([]Job, error) {
+	return db.All(tx, (*Job).columns, `
+		SELECT `+jobColumns+` FROM jobs
+		WHERE ($1 = '' OR kind = $1) AND ($2 = '' OR target = $2) AND ($3 = '' OR status = $3) AND at < $4
+		ORDER BY at DESC LIMIT $5`, kind, target, status, before, n)
+}
+
 // DeleteJobsBefore forgets jobs that ended before a time.
 func DeleteJobsBefore(tx *db.Tx, at int64) error {
 	return tx.Exec(`DELETE FROM jobs WHERE at < $1 AND status <> 'active'`, at)

@@ -1,10 +1,6 @@
 package store
 
-import (
-	"strconv"
-
-	"hearth/base/db"
-)
+import "hearth/base/db"
 
 // Media is a file that a user uploaded, or an id that waits for one.
 type Media struct {
@@ -43,41 +39,6 @@ func MediaByID(tx *db.Tx, origin, id string) (Media, error) {
 // MediaUsed notes when a file was last looked at.
 func MediaUsed(tx *db.Tx, origin, id string, at int64) error {
 	return tx.Exec(`UPDATE media SET used = $1 WHERE origin = $2 AND id = $3`, at, origin, id)
-}
-
-// MediaOf returns a page of a user's files, the newest first.
-func MediaOf(tx *db.Tx, user string, from, limit int) ([]Media, error) {
-	return db.All(tx, (*Media).columns, `
-		SELECT `+mediaColumns+` FROM media WHERE usr = $1 AND hash <> '' ORDER BY created DESC, id
-		LIMIT `+strconv.Itoa(limit)+` OFFSET `+strconv.Itoa(from), user)
-}
-
-// MediaSums are what the files of a user come to.
-type MediaSums struct {
-	User        string
-	Count, Size int64 // files, bytes
-}
-
-func (s *MediaSums) columns() []any { return []any{&s.User, &s.Count, &s.Size} }
-
-// SumMediaOf adds up a user's files.
-func SumMediaOf(tx *db.Tx, user string) (MediaSums, error) {
-	return db.One(tx, (*MediaSums).columns, `
-		SELECT $1, COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM media WHERE usr = $2 AND hash <> ''`, user, user)
-}
-
-// SumMedia adds up the files of each user.
-func SumMedia(tx *db.Tx) ([]MediaSums, error) {
-	return db.All(tx, (*MediaSums).columns, `
-		SELECT usr, COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM media WHERE hash <> '' GROUP BY usr ORDER BY usr`)
-}
-
-// MediaBefore returns up to n files of this server that were last looked at
-// before a time and have more than some bytes.
-func MediaBefore(tx *db.Tx, origin string, before, larger int64, n int) ([]Media, error) {
-	return db.All(tx, (*Media).columns, `
-		SELECT `+mediaColumns+` FROM media
-		WHERE origin = $1 AND hash <> '' AND used < $2 AND created < $2 AND size > $3 LIMIT `+strconv.Itoa(n), origin, before, larger)
 }
 
 // CountPendingMedia counts the ids of a user that wait for an upload.

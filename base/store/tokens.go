@@ -25,12 +25,15 @@ type TokenOwner struct {
 	ShadowBanned bool
 	Consent      string
 	AccountEnds  int64 // ms, 0 for never
+	Rate         *int64
+	Burst        int64
 }
 
 func (t *TokenOwner) columns() []any {
 	return []any{
 		&t.ID, &t.Hash, &t.User, &t.Device, &t.Created, &t.Expires, &t.Refresh, &t.Used,
 		&t.Admin, &t.Guest, &t.Deactivated, &t.Suspended, &t.Locked, &t.ShadowBanned, &t.Consent, &t.AccountEnds,
+		&t.Rate, &t.Burst,
 	}
 }
 
@@ -46,7 +49,8 @@ func InsertAccessToken(tx *db.Tx, t AccessToken) error {
 func OwnerOfToken(tx *db.Tx, hash []byte) (TokenOwner, error) {
 	return db.One(tx, (*TokenOwner).columns, `
 		SELECT t.id, t.hash, t.usr, t.device, t.created, t.expires, t.refresh, t.used,
-			u.admin, u.guest, u.deactivated, u.suspended, u.locked, u.shadow_banned, u.consent, u.expires
+			u.admin, u.guest, u.deactivated, u.suspended, u.locked, u.shadow_banned, u.consent, u.expires,
+			u.rate, u.burst
 		FROM access_tokens t JOIN users u ON u.usr = t.usr
 		WHERE t.hash = $1`, hash)
 }

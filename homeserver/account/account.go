@@ -86,6 +86,8 @@ type Engine struct {
 	uia      *interactions
 	nonces   *nonces
 
+	bookmarks *bookmarks
+
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
@@ -121,7 +123,7 @@ func New(d *db.DB, o Options) *Engine {
 	if o.DeviceRenamed == nil {
 		o.DeviceRenamed = ignore
 	}
-	return &Engine{Options: o, db: d, sessions: newSessions(), seen: newSeen(), uia: newInteractions(), nonces: newNonces()}
+	return &Engine{Options: o, db: d, sessions: newSessions(), seen: newSeen(), uia: newInteractions(), nonces: newNonces(), bookmarks: newBookmarks()}
 }
 
 // Start begins the work in the background and finishes deactivations that were

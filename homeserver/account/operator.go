@@ -43,22 +43,33 @@ func (e *Engine) Users(ctx context.Context, f UserFilter) ([]Listed, int64, erro
 	f.NotKinds = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(f.NotKinds))), func(k string) bool {
 		return !slices.Contains(Kinds, k) // excludes nobody
 	})
+	start, known := e.bookmarks.at(f, e.Now())
 	var rows []store.UserEntry
-	var total int64
 	err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, total, err = store.ListUsers(tx, f)
+		if !known {
+			if start.total, err = store.CountUsers(tx, f); err != nil {
+				return err
+			}
+			start.counted = e.Now()
+		}
+		page := f
+		if start.behind != nil {
+			page.From, page.Behind = 0, start.behind
+		}
+		rows, err = store.ListUsers(tx, page)
 		return err
 	})
 	if err != nil {
 		return nil, 0, err
 	}
+	e.bookmarks.put(f, start, rows)
 	out := make([]Listed, len(rows))
 	for i, row := range rows {
 		if out[i], err = listed(row); err != nil {
 			return nil, 0, err
 		}
 	}
-	return out, total, nil
+	return out, start.total, nil
 }
 
 func listed(row store.UserEntry) (Listed, error) {

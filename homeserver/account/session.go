@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"hearth/base/db"
+	"hearth/base/limit"
 	"hearth/base/store"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -25,6 +26,8 @@ type Session struct {
 	Locked       bool
 	ShadowBanned bool
 	Consent      string // version of the terms that the user agreed to
+
+	Rate *limit.Rate // instead of what others may do, nil for that
 
 	expires int64        // ms, 0 for never
 	ends    int64        // ms, of the account; 0 for never
@@ -95,6 +98,7 @@ func (e *Engine) load(ctx context.Context, key tokenHash) (*Session, error) {
 		TokenID: t.ID, expires: t.Expires,
 		Suspended: t.Suspended, Locked: t.Locked, ShadowBanned: t.ShadowBanned, Consent: t.Consent,
 		ends: t.AccountEnds,
+		Rate: rateOf(t.Rate, t.Burst),
 	}, nil
 }
 

@@ -123,6 +123,9 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		}
 		if bad {
 			m.QuarantinedBy = "the same bytes were quarantined before"
+			if err := store.AddQuarantineChange(tx, store.QuarantineChange{Pos: tx.NextPos(), Origin: m.Origin, ID: m.ID, Quarantined: true}); err != nil {
+				return err
+			}
 		}
 		tx.AfterCommit(func() { e.arrived(m.ID) })
 		return store.SetMedia(tx, m)

@@ -2,9 +2,12 @@ package media
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 
 	"hearth/base/db"
 	"hearth/base/store"
+	"hearth/matrix/canonjson"
 )
 
 // What operators do with files.
@@ -17,28 +20,28 @@ func (e *Engine) Info(ctx context.Context, origin, id string) (Info, error) {
 	return e.row(ctx, origin, id)
 }
 
-// OfUser returns a page of a user's files, the newest first, and how many there
-// are.
-func (e *Engine) OfUser(ctx context.Context, user string, from, limit int) (page []Info, total int64, err error) {
+// OfUser returns a page of a user's files, and how many there are.
+func (e *Engine) OfUser(ctx context.Context, p store.MediaPage) (page []Info, total int64, err error) {
 	err = e.DB.Read(ctx, func(tx *db.Tx) error {
-		sum, err := store.SumMediaOf(tx, user)
+		sum, err := store.SumMediaOf(tx, p.User)
 		if err != nil {
 			return err
 		}
 		total = sum.Count
-		page, err = store.MediaOf(tx, user, from, limit)
+		page, err = store.MediaOf(tx, p)
 		return err
 	})
 	return page, total, err
 }
 
-// Sums are what the files of each user come to.
-func (e *Engine) Sums(ctx context.Context) (sums []store.MediaSums, err error) {
+// Sums are what the files of each user come to, a page of them, and how many users
+// there are.
+func (e *Engine) Sums(ctx context.Context, q store.MediaSumQuery) (page []store.MediaSums, total int64, err error) {
 	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		sums, err = store.SumMedia(tx)
+		page, total, err = store.SumMedia(tx, q)
 		return err
 	})
-	return sums, err
+	return page, total, err
 }
 
 // Delete removes files with their thumbnails, and the bytes that nothing else is
@@ -96,32 +99,32 @@ func deleteFile(tx *db.Tx, m Info) (unused []string, err error) {
 	return unused, nil
 }
 
-// deleteBatch bounds the files that one round of DeleteBefore removes.
-const deleteBatch = 10_000
+// deleteBatch bounds the files that one round of DeleteBefore looks at.
+const deleteBatch = 1000
 
-// DeleteBefore removes files of this server that nobody has looked at since a
-// time (ms) and that have more than so many bytes. keep says which stay all the
-// same.
-func (e *Engine) DeleteBefore(ctx context.Context, before, larger int64, keep func(Info) bool) (ids []string, err error) {
+// DeleteBefore removes files that nobody has looked at since a time in ms and that
+// have more than so many bytes: those of this server, or with remote the copies of
+// others'. keepAvatars spares pictures that stand for a user or a room.
+func (e *Engine) DeleteBefore(ctx context.Context, before, larger int64, remote, keepAvatars bool) (ids []string, err error) {
+	keep := map[string]bool{}
+	if keepAvatars {
+		if keep, err = e.avatars(ctx); err != nil {
+			return nil, err
+		}
+	}
+	q := store.MediaAge{Origin: string(e.Server), Remote: remote, Before: before, Larger: larger, Limit: deleteBatch}
 	for {
 		var some []Info
 		err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			some, err = store.MediaBefore(tx, string(e.Server), before, larger, deleteBatch)
+			some, err = store.MediaBefore(tx, q)
 			return err
 		})
-		if err != nil {
+		if err != nil || len(some) == 0 {
 			return ids, err
 		}
-		var gone []Info
-		for _, m := range some {
-			if !keep(m) {
-				gone = append(gone, m)
-			}
-		}
-		if len(gone) == 0 {
-			return ids, nil
-		}
-		done, err := e.Delete(ctx, gone)
+		q.After = some[len(some)-1]
+		some = slices.DeleteFunc(some, func(m Info) bool { return keep["mxc://"+m.Origin+"/"+m.ID] })
+		done, err := e.Delete(ctx, some)
 		ids = append(ids, done...)
 		if err != nil {
 			return ids, err
@@ -129,28 +132,67 @@ func (e *Engine) DeleteBefore(ctx context.Context, before, larger int64, keep fu
 	}
 }
 
-// Quarantine hides files from everybody, but for protected ones, or shows them
-// again if by is "". It returns how many changed.
+// avatars are the addresses of pictures that stand for a user or a room.
+func (e *Engine) avatars(ctx context.Context) (map[string]bool, error) {
+	all := map[string]bool{}
+	err := e.DB.Read(ctx, func(tx *db.Tx) error {
+		return store.Avatars(tx, func(event bool, raw []byte) error {
+			var uri string
+			if event {
+				content, _ := canonjson.Get(raw, "content")
+				uri, _ = canonjson.GetString(content, "url")
+			} else if json.Unmarshal(raw, &uri) != nil {
+				return nil // no address
+			}
+			all[uri] = true
+			return nil
+		})
+	})
+	return all, err
+}
+
+// Quarantine hides files and all of the same bytes from everybody, but for
+// protected ones, or shows them again if by is "". It returns how many changed.
 func (e *Engine) Quarantine(ctx context.Context, files []Info, by string) (n int, err error) {
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
 		n = 0
 		for _, m := range files {
-			now, err := store.MediaByID(tx, m.Origin, m.ID)
-			if err == db.ErrNoRow || err == nil && (now.Protected && by != "" || now.QuarantinedBy == by) {
-				continue
-			}
+			same, err := store.MediaOfHash(tx, m.Hash)
 			if err != nil {
 				return err
 			}
-			now.QuarantinedBy = by
-			if err := store.SetMedia(tx, now); err != nil {
-				return err
+			for _, now := range same {
+				if m.Hash == "" || now.Protected && by != "" || (now.QuarantinedBy != "") == (by != "") {
+					continue
+				}
+				now.QuarantinedBy = by
+				if err := store.SetMedia(tx, now); err != nil {
+					return err
+				}
+				change := store.QuarantineChange{Pos: tx.NextPos(), Origin: now.Origin, ID: now.ID, Quarantined: by != ""}
+				if err := store.AddQuarantineChange(tx, change); err != nil {
+					return err
+				}
+				n++
 			}
-			n++
 		}
 		return nil
 	})
 	return n, err
+}
+
+// QuarantineChanges returns what was hidden and shown again behind a position,
+// oldest first, and the position where that ends.
+func (e *Engine) QuarantineChanges(ctx context.Context, after int64, limit int) (changes []store.QuarantineChange, next int64, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		changes, err = store.QuarantineChanges(tx, after, limit)
+		return err
+	})
+	next = after
+	if len(changes) > 0 {
+		next = changes[len(changes)-1].Pos
+	}
+	return changes, next, err
 }
 
 // Protect keeps a file from quarantine, or not any more.

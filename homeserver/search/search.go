@@ -1,5 +1,6 @@
-// Package search finds events again: by the words in them, and by their time.
-// It follows the stream of events behind their sending and keeps two indexes.
+// Package search finds events again: by the words in them, by their time, and
+// what users did to get themselves and others into rooms. It follows the stream
+// of events behind their sending and keeps an index for each.
 // It does not know who may see what it finds.
 package search
 
@@ -14,12 +15,14 @@ import (
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/matrix/canonjson"
+	"hearth/matrix/mxid"
 )
 
 // Config is what an Engine works with.
 type Config struct {
-	DB  *db.DB
-	Log *slog.Logger
+	DB     *db.DB
+	Server mxid.ServerName
+	Log    *slog.Logger
 }
 
 // Engine is the indexer and what searches its indexes.
@@ -152,7 +155,7 @@ func (e *Engine) index(ctx context.Context, events []store.RawEvent, pos int64) 
 			return errMoved
 		}
 		for _, ev := range events {
-			if err := indexEvent(tx, ev); err != nil {
+			if err := e.indexEvent(tx, ev); err != nil {
 				return err
 			}
 		}
@@ -164,20 +167,23 @@ func (e *Engine) index(ctx context.Context, events []store.RawEvent, pos int64) 
 	return err
 }
 
-func indexEvent(tx *db.Tx, ev store.RawEvent) error {
+func (e *Engine) indexEvent(tx *db.Tx, ev store.RawEvent) error {
 	if ev.Ord == nil || ev.Flags != 0 {
 		return nil
 	}
+	typ, _ := canonjson.GetString(ev.JSON, "type")
+	content, _ := canonjson.Get(ev.JSON, "content")
 	if raw, ok := canonjson.Get(ev.JSON, "origin_server_ts"); ok {
 		at, err := strconv.ParseInt(string(raw), 10, 64)
 		if err == nil {
 			if err := store.AddEventTime(tx, ev.Room, at, *ev.Ord, ev.NID); err != nil {
 				return err
 			}
+			if typ == "m.room.member" {
+				return e.indexAct(tx, ev, at, content)
+			}
 		}
 	}
-	typ, _ := canonjson.GetString(ev.JSON, "type")
-	content, _ := canonjson.Get(ev.JSON, "content")
 	if typ == "m.room.redaction" {
 		return unindex(tx, ev.JSON, content)
 	}

@@ -62,6 +62,7 @@ type ChildState struct {
 type Walk struct {
 	Root, User    string
 	SuggestedOnly bool
+	All           bool // also rooms that the user may not know of
 	MaxDepth      int
 	Skip, Limit   int // rooms before those that are wanted, and how many are
 }
@@ -111,7 +112,7 @@ func (e *Engine) Hierarchy(ctx context.Context, w Walk) (rooms []*Node, more boo
 // node looks at one room; nil for one that the user may not know of.
 func (e *Engine) node(ctx context.Context, id string, w Walk) (*Node, error) {
 	s, _, ok, err := e.look(ctx, id, w.User)
-	if err != nil || !ok {
+	if err != nil || !ok && (s == nil || !w.All) {
 		return nil, err
 	}
 	n := &Node{Summary: s, Children: []ChildState{}}

@@ -19,6 +19,9 @@ type Engine struct {
 	DB        *db.DB
 	Rooms     *room.Engine
 	Directory *directory.Directory
+	// Blocked says who has closed a room to everybody who is not in it, "" for
+	// nobody. Nil means that no room is closed.
+	Blocked func(ctx context.Context, roomID string) (by string, err error)
 }
 
 // Summary is a room from outside
@@ -118,6 +121,11 @@ func (e *Engine) look(ctx context.Context, roomID, user string) (s *Summary, m s
 	if user != "" {
 		if m, err = e.Rooms.Membership(ctx, roomID, user); err != nil {
 			return nil, store.None, false, err
+		}
+	}
+	if e.Blocked != nil && m != store.Join {
+		if by, err := e.Blocked(ctx, roomID); err != nil || by != "" {
+			return s, m, false, err
 		}
 	}
 	ok, err = e.accessible(ctx, r, s, user, m)

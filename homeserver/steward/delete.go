@@ -13,9 +13,9 @@ import (
 
 // The kinds of jobs.
 const (
-	kindDelete = "delete"
-	kindPurge  = "purge"
-	kindRedact = "redact"
+	KindDelete = "delete"
+	KindPurge  = "purge"
+	KindRedact = "redact"
 )
 
 // DeleteRequest says how a room is closed.
@@ -46,7 +46,7 @@ func (s *Steward) Delete(ctx context.Context, roomID string, req DeleteRequest) 
 	if err := s.prepareDelete(ctx, roomID, &req); err != nil {
 		return "", err
 	}
-	return s.begin(ctx, kindDelete, roomID, req)
+	return s.begin(ctx, KindDelete, roomID, req)
 }
 
 // DeleteNow is Delete for those who wait.
@@ -157,7 +157,7 @@ type Place struct {
 // PurgeHistory removes the messages of a room before a place, in the background,
 // and returns the id of the job.
 func (s *Steward) PurgeHistory(ctx context.Context, r *room.Room, upto Place) (id string, err error) {
-	return s.begin(ctx, kindPurge, r.ID, upto)
+	return s.begin(ctx, KindPurge, r.ID, upto)
 }
 
 func (s *Steward) purgeJob(ctx context.Context, j store.Job) (any, error) {

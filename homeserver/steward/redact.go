@@ -35,7 +35,7 @@ const (
 // Redact takes back what a user said, in the background, and returns the id of
 // the job.
 func (s *Steward) Redact(ctx context.Context, user string, req RedactRequest) (id string, err error) {
-	return s.begin(ctx, kindRedact, user, req)
+	return s.begin(ctx, KindRedact, user, req)
 }
 
 func (s *Steward) redactJob(ctx context.Context, j store.Job) (any, error) {

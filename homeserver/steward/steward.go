@@ -128,11 +128,11 @@ func (s *Steward) do(ctx context.Context, j store.Job) {
 	var result any
 	var err error
 	switch j.Kind {
-	case kindDelete:
+	case KindDelete:
 		result, err = s.deleteJob(ctx, j)
-	case kindPurge:
+	case KindPurge:
 		result, err = s.purgeJob(ctx, j)
-	case kindRedact:
+	case KindRedact:
 		result, err = s.redactJob(ctx, j)
 	}
 	if ctx.Err() != nil {

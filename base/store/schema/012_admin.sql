@@ -20,3 +20,31 @@ CREATE TABLE jobs (
 ); -- postgres:
 CREATE INDEX jobs_target ON jobs (target, at);
 CREATE INDEX events_outliers ON events (room) WHERE ord IS NULL;
+
+-- What operators allow a user: requests per second (NULL for what everybody may,
+-- 0 for any number), with so many at once.
+ALTER TABLE users ADD COLUMN rate BIGINT;
+ALTER TABLE users ADD COLUMN burst BIGINT NOT NULL DEFAULT 0;
+
+-- Lists of users are read in these orders, a page at a time.
+CREATE INDEX users_created ON users (created, usr);
+
+-- Invitations that users of this server sent (kind 1) and rooms that they joined
+-- (kind 2), at their own time in ms. Written by the indexer of package search.
+CREATE TABLE member_acts (
+	usr TEXT NOT NULL,
+	kind BIGINT NOT NULL,
+	at BIGINT NOT NULL,
+	event BIGINT NOT NULL,
+	room BIGINT NOT NULL,
+	PRIMARY KEY (usr, kind, at, event)
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+
+-- Files that were hidden from everybody, or shown again, in that order.
+CREATE TABLE quarantine_changes (
+	pos BIGINT PRIMARY KEY,
+	origin TEXT NOT NULL,
+	id TEXT NOT NULL,
+	quarantined BOOLEAN NOT NULL
+);

@@ -1,0 +1,4 @@
+package store
+
+// UsersQuery is what ListUsers asks.
+func UsersQuery(f UserFilter) (query string, args []any) { return f.query() }
