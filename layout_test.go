@@ -32,6 +32,7 @@ var order = strings.Fields(`
 	base/netguard
 	base/mail
 	base/mail/mailtest
+	base/sms
 	base/blob
 	base/blob/s3test
 	base/config

@@ -7,14 +7,19 @@ import (
 	"crypto/sha256"
 
 	"hearth/base/mail"
+	"hearth/base/sms"
 	"hearth/homeserver/account"
 	"hearth/homeserver/pusher"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 )
 
-// buildMail makes what sends mail, if the operator has named a mail server.
+// buildMail makes what sends mail and text messages, if the operator has named
+// servers for that.
 func (s *Server) buildMail() (err error) {
+	if c := s.cfg.SMS; c.URL != "" {
+		s.sms = sms.New(sms.Config{URL: c.URL, Token: c.Token, Log: s.log})
+	}
 	c := s.cfg.Mail
 	if c.SMTP == "" {
 		return nil
@@ -48,6 +53,9 @@ func (s *Server) accountOptions(key ed25519.PrivateKey) account.Options {
 	}
 	if s.mail != nil {
 		o.Mail = s.mail
+	}
+	if s.sms != nil {
+		o.SMS = s.sms
 	}
 	return o
 }

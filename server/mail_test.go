@@ -6,10 +6,12 @@ import (
 	"io"
 	"mime/quotedprintable"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"hearth/base/config"
 	"hearth/base/db/dbtest"
@@ -24,23 +26,23 @@ type postal struct {
 }
 
 func withMail(t *testing.T, change func(*config.Config), f func(t *testing.T, p postal)) {
-	for _, engine := range []string{"sqlite", "postgres"} {
-		t.Run(engine, func(t *testing.T) {
-			database := ""
-			if engine == "postgres" {
-				database = dbtest.Postgres(t)
+	onBothWith(t, func(t *testing.T, database string) {
+		s := mailtest.New(t, false)
+		h := newHouse(t, database, func(c *config.Config) {
+			c.Mail = config.Mail{SMTP: s.Addr, TLS: "none", From: "Hearth <hearth@example.test>"}
+			c.Listen.PublicURL = "https://matrix.example.test/"
+			if change != nil {
+				change(c)
 			}
-			s := mailtest.New(t, false)
-			h := newHouse(t, database, func(c *config.Config) {
-				c.Mail = config.Mail{SMTP: s.Addr, TLS: "none", From: "Hearth <hearth@example.test>"}
-				c.Listen.PublicURL = "https://matrix.example.test/"
-				if change != nil {
-					change(c)
-				}
-			})
-			f(t, postal{h, s})
 		})
-	}
+		f(t, postal{h, s})
+	})
+}
+
+// onBothWith runs f with a database of each kind; "" is SQLite.
+func onBothWith(t *testing.T, f func(t *testing.T, database string)) {
+	t.Run("sqlite", func(t *testing.T) { f(t, "") })
+	t.Run("postgres", func(t *testing.T) { f(t, dbtest.Postgres(t)) })
 }
 
 var linkIn = regexp.MustCompile(`https://matrix\.example\.test(/\S+)`)
@@ -158,7 +160,11 @@ func TestForgottenPassword(t *testing.T) {
 		}
 
 		nobody := e2e.NewClient(p.url, p.http)
-		refused(t, nobody, http.MethodPost, v3+"/account/password/email/requestToken", map[string]any{"client_secret": "x", "email": "nobody@example.org", "send_attempt": 1}, "M_THREEPID_NOT_FOUND")
+		// Who asks is not told which addresses have accounts; their owners are.
+		ask(t, nobody, http.MethodPost, v3+"/account/password/email/requestToken", map[string]any{"client_secret": "x", "email": "nobody@example.org", "send_attempt": 1})
+		if m := p.Next(t); m.To != "nobody@example.org" || !strings.Contains(m.Data, "You have no account") || linkIn.MatchString(m.Data) {
+			t.Errorf("to somebody without an account: %+v", m)
+		}
 		lost := map[string]any{"new_password": "new one"}
 		q = p.challenged(t, v3+"/account/password", lost, "")
 		// What was proved for something else opens nothing.
@@ -298,6 +304,11 @@ func TestRegisterWithAddressAndTerms(t *testing.T) {
 			t.Errorf("alice's addresses: %v", list)
 		}
 
+		ask(t, alice, http.MethodPost, v3+"/register/email/requestToken", map[string]any{"client_secret": "x", "email": "alice@example.org", "send_attempt": 1})
+		if m := p.Next(t); !strings.Contains(m.Data, "You have an account") || linkIn.MatchString(m.Data) {
+			t.Errorf("to somebody with an account: %+v", m)
+		}
+
 		// Who was here before agrees later.
 		var refusal map[string]any
 		if err := root.Do(t.Context(), http.MethodPost, v3+"/createRoom", nil, nil); err != nil {
@@ -314,6 +325,83 @@ func TestRegisterWithAddressAndTerms(t *testing.T) {
 		}
 		p.browse(t, http.MethodPost, uri, url.Values{})
 		ask(t, root, http.MethodPost, v3+"/createRoom", nil)
+	})
+}
+
+// TestPhone: alice adds her number, logs in by it, and gets a new password by it.
+func TestPhone(t *testing.T) {
+	onBothWith(t, func(t *testing.T, database string) {
+		texts := make(chan string, 10)
+		gateway := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			var m struct{ To, Text string }
+			if err := json.NewDecoder(r.Body).Decode(&m); err != nil || m.To != "+447700900001" {
+				t.Errorf("%+v, %v", m, err)
+			}
+			texts <- m.Text
+		}))
+		defer gateway.Close()
+		h := newHouse(t, database, func(c *config.Config) { c.SMS.URL, c.Listen.PublicURL = gateway.URL, "https://matrix.example.test" })
+		alice := h.user(t, "alice")
+		code := func() string {
+			select {
+			case text := <-texts:
+				return regexp.MustCompile(`^\d{6}`).FindString(text)
+			case <-time.After(20 * time.Second):
+				t.Fatal("no text came")
+				return ""
+			}
+		}
+		prove := func(path, secret string) map[string]any {
+			res := ask(t, alice, http.MethodPost, v3+path+"/msisdn/requestToken", map[string]any{"client_secret": secret, "country": "GB", "phone_number": "07700 900 001", "send_attempt": 1})
+			submit, ok := strings.CutPrefix(res["submit_url"].(string), "https://matrix.example.test")
+			if !ok || res["msisdn"] != "447700900001" {
+				t.Errorf("requestToken: %v", res)
+			}
+			creds := map[string]any{"sid": res["sid"], "client_secret": secret}
+			right := code()
+			for _, try := range []string{"", "x" + right, right} {
+				creds["token"] = try
+				if got := ask(t, e2e.NewClient(h.url, h.http), http.MethodPost, submit, creds); got["success"] != (try == right) {
+					t.Errorf("%q: %v", try, got)
+				}
+			}
+			delete(creds, "token")
+			return creds
+		}
+		add := prove("/account/3pid", "s1")
+		add["auth"] = map[string]any{"type": "m.login.password", "password": e2e.Password("alice")}
+		ask(t, alice, http.MethodPost, v3+"/account/3pid/add", add)
+		byPhone := map[string]any{"type": "m.login.password", "password": e2e.Password("alice"), "identifier": map[string]string{"type": "m.id.phone", "country": "GB", "phone": "07700-900001"}}
+		if res := ask(t, e2e.NewClient(h.url, h.http), http.MethodPost, v3+"/login", byPhone); res["user_id"] != alice.UserID {
+			t.Errorf("login: %v", res)
+		}
+		creds := prove("/account/password", "s2")
+		q := h.challenged(t, v3+"/account/password", map[string]any{"new_password": "new one"}, "")
+		if len(q.Flows) != 1 || q.Flows[0].Stages[0] != "m.login.msisdn" {
+			t.Errorf("flows: %v", q.Flows)
+		}
+		ask(t, e2e.NewClient(h.url, h.http), http.MethodPost, v3+"/account/password", map[string]any{"auth": map[string]any{"type": "m.login.msisdn", "session": q.Session, "threepid_creds": creds}})
+		byPhone["password"] = "new one"
+		res := ask(t, e2e.NewClient(h.url, h.http), http.MethodPost, v3+"/login", byPhone)
+		alice.Token = res["access_token"].(string)
+
+		// On the page for clients that do not know how.
+		q = h.challenged(t, v3+"/account/password", map[string]any{"new_password": "newer"}, "")
+		at := v3 + "/auth/m.login.msisdn/fallback/web?session=" + q.Session
+		_, _, text := h.browse(t, http.MethodPost, at, url.Values{"address": {"+44 7700 900001"}})
+		fields := url.Values{}
+		for _, f := range regexp.MustCompile(`name="(sid|client_secret)" value="([^"]+)"`).FindAllStringSubmatch(text, -1) {
+			fields.Set(f[1], f[2])
+		}
+		fields.Set("code", "wrong")
+		if _, _, text := h.browse(t, http.MethodPost, at, fields); !strings.Contains(text, "This is not the code") {
+			t.Errorf("a wrong code: %s", text)
+		}
+		fields.Set("code", code())
+		if _, _, text := h.browse(t, http.MethodPost, at, fields); !strings.Contains(text, "done.js") {
+			t.Errorf("the code: %s", text)
+		}
+		refused(t, alice, http.MethodPost, v3+"/register/msisdn/requestToken", map[string]any{"client_secret": "x", "country": "GB", "phone_number": "07700900002", "send_attempt": 1}, "M_THREEPID_DENIED")
 	})
 }
 

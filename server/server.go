@@ -21,6 +21,7 @@ import (
 	"hearth/base/lockdir"
 	"hearth/base/mail"
 	"hearth/base/notify"
+	"hearth/base/sms"
 	"hearth/base/store"
 	"hearth/calls/turn"
 	"hearth/homeserver/account"
@@ -54,6 +55,7 @@ type Server struct {
 	hub       *notify.Hub
 	accounts  *account.Engine
 	mail      *mail.Mailer // nil for no mail
+	sms       *sms.Gateway // nil for no text messages
 	rooms     *room.Engine
 	typing    *typing.Engine
 	receipts  *receipt.Engine
@@ -180,6 +182,9 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed, s.services}
 	if s.mail != nil {
 		s.owners = append(s.owners, s.mail)
+	}
+	if s.sms != nil {
+		s.owners = append(s.owners, s.sms)
 	}
 }
 

@@ -62,8 +62,15 @@ func (a *Accounts) administrativeContactRoutes() []httpx.Route {
 	}, {
 		Pattern: "POST /account/3pid/msisdn/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noPhones),
+		MaxBody: smallBody,
+		Handler: httpx.JSON(a.requestCodeFor(account.ToAdd)),
 		Spec:    "requestTokenTo3PIDMSISDN",
+	}, {
+		Pattern: "POST " + submitCodePath,
+		In:      httpx.Root,
+		Limit:   "register",
+		MaxBody: smallBody,
+		Handler: httpx.JSON(a.submitCode),
 	}, {
 		Pattern: "GET /{purpose}/email/submit_token",
 		In:      []string{"/_matrix/client/unstable"},
@@ -155,22 +162,57 @@ type requestTokenReq struct {
 }
 
 type requestTokenRes struct {
-	SID string `json:"sid"`
+	SID       string `json:"sid"`
+	SubmitURL string `json:"submit_url,omitempty"`
+	MSISDN    string `json:"msisdn,omitempty"` // some clients show it
 }
 
 // requestTokenFor is what sends mail with a link, such as requestTokenToRegisterEmail.
 func (a *Accounts) requestTokenFor(purpose account.Purpose) func(context.Context, *http.Request, requestTokenReq) (requestTokenRes, error) {
 	return func(ctx context.Context, _ *http.Request, req requestTokenReq) (requestTokenRes, error) {
-		sid, err := a.Engine.RequestProof(ctx, account.ProofRequest{
+		p, err := a.Engine.RequestProof(ctx, account.ProofRequest{
 			Purpose: purpose, Address: req.Email, ClientSecret: req.ClientSecret, Attempt: req.SendAttempt, NextLink: req.NextLink,
 		})
-		return requestTokenRes{sid}, err
+		return requestTokenRes{SID: p.SID}, err
 	}
 }
 
-// noPhones answers those who want to prove a phone number: this server sends no SMS.
-func noPhones(context.Context, *http.Request, httpx.None) (httpx.None, error) {
-	return httpx.None{}, mxerr.New(mxerr.ThreepidNotSupported, "This server does not use phone numbers")
+type requestCodeReq struct {
+	ClientSecret string `json:"client_secret"`
+	Country      string `json:"country"`
+	PhoneNumber  string `json:"phone_number"`
+	SendAttempt  int64  `json:"send_attempt"`
+}
+
+const submitCodePath = "/_matrix/client/unstable/add_threepid/msisdn/submit_token"
+
+// requestCodeFor is what sends text messages with a code, such as
+// requestTokenTo3PIDMSISDN.
+func (a *Accounts) requestCodeFor(purpose account.Purpose) func(context.Context, *http.Request, requestCodeReq) (requestTokenRes, error) {
+	return func(ctx context.Context, _ *http.Request, req requestCodeReq) (requestTokenRes, error) {
+		p, err := a.Engine.RequestProof(ctx, account.ProofRequest{
+			Purpose: purpose, Medium: "msisdn", Address: req.PhoneNumber, Country: req.Country, ClientSecret: req.ClientSecret, Attempt: req.SendAttempt,
+		})
+		return requestTokenRes{p.SID, a.Engine.PublicURL + submitCodePath, p.Address}, err
+	}
+}
+
+type submitCodeReq struct {
+	account.ThreepidCreds
+	Token string `json:"token"`
+}
+
+type submitCodeRes struct {
+	Success bool `json:"success"`
+}
+
+// submitCode is identity-service-api/#post_matrixidentityv2validatemsisdnsubmittoken.
+func (a *Accounts) submitCode(ctx context.Context, _ *http.Request, req submitCodeReq) (submitCodeRes, error) {
+	_, err := a.Engine.ConfirmProof(ctx, req.ThreepidCreds, req.Token)
+	if err != nil && mxerr.From(err).Code == mxerr.NotFound {
+		return submitCodeRes{false}, nil
+	}
+	return submitCodeRes{err == nil}, err
 }
 
 // submitToken is the page that the link in a mail leads to. It wants a click:

@@ -73,7 +73,7 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 		SetAvatarURL:   person,
 		ProfileFields:  person,
 		GetLoginToken:  person,
-		ThreepidChange: enabled{person.Enabled && a.Engine.Mail != nil},
+		ThreepidChange: enabled{person.Enabled && (a.Engine.Mail != nil || a.Engine.SMS != nil)},
 		Delayed:        delayLimits{delayed.MaxDelay.Milliseconds(), delayed.MaxScheduled},
 	}
 	if httpx.Who(ctx).Admin {

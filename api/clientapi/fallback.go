@@ -98,7 +98,7 @@ func (a *Accounts) fallback(w http.ResponseWriter, r *http.Request) {
 		f := stageForm(s)
 		f.Wrong = wrong
 		if creds := r.PostForm; creds.Get("sid") != "" { // the mail is under way
-			f = mailForm(creds.Get("sid"), creds.Get("client_secret"))
+			f = proofForm(s.Stage, creds.Get("sid"), creds.Get("client_secret"))
 			f.Wrong = wrong
 		}
 		page.Write(w, "form", f)
@@ -145,32 +145,54 @@ func stageForm(s account.WebStage) page.Form {
 			Fields: []page.Field{{Name: "address", Label: "Mail address", Type: "email", Complete: "email"}},
 		}
 	}
+	if s.Stage == "m.login.msisdn" {
+		return page.Form{
+			Title: "Your phone number", Lines: []string{"You get a message with a code."}, Button: "Send the code",
+			Fields: []page.Field{{Name: "address", Label: "Number, with + and the country's code", Type: "tel", Complete: "tel"}},
+		}
+	}
 	return page.Form{Title: "Go on", Button: "Go on"}
 }
 
-func mailForm(sid, secret string) page.Form {
-	return page.Form{
+// proofForm waits for what was sent.
+func proofForm(stage, sid, secret string) page.Form {
+	f := page.Form{
 		Title: "Look into your mail", Lines: []string{"Open the link in the mail that you got, and confirm. Then come back."}, Button: "I have confirmed",
 		Hidden: []page.Hidden{{Name: "sid", Value: sid}, {Name: "client_secret", Value: secret}},
 	}
+	if stage == "m.login.msisdn" {
+		f.Title, f.Lines, f.Button = "Look at your phone", []string{"Type the code that you got."}, "Go on"
+		f.Fields = []page.Field{{Name: "code", Label: "Code", Type: "text", Complete: "one-time-code"}}
+	}
+	return f
 }
 
 // fallbackStep does what a form asks for. A next form comes before the stage is
 // done.
 func (a *Accounts) fallbackStep(r *http.Request, s account.WebStage, session string) (next page.Form, err error) {
 	ctx, posted := r.Context(), r.PostForm
-	if s.Stage == "m.login.email.identity" && posted.Get("sid") == "" {
-		secret := mxid.RandomString(32)
-		sid, err := a.Engine.RequestProof(ctx, account.ProofRequest{Purpose: s.Purpose, Address: posted.Get("address"), ClientSecret: secret, Attempt: 1})
+	phone := s.Stage == "m.login.msisdn"
+	creds := account.ThreepidCreds{SID: posted.Get("sid"), ClientSecret: posted.Get("client_secret")}
+	if (phone || s.Stage == "m.login.email.identity") && creds.SID == "" {
+		ask := account.ProofRequest{Purpose: s.Purpose, Address: posted.Get("address"), ClientSecret: mxid.RandomString(32), Attempt: 1}
+		if phone {
+			ask.Medium = "msisdn"
+		}
+		p, err := a.Engine.RequestProof(ctx, ask)
 		if err != nil {
 			return page.Form{}, err
 		}
-		return mailForm(sid, secret), nil
+		return proofForm(s.Stage, p.SID, ask.ClientSecret), nil
 	}
-	auth := &account.Auth{
-		Type: s.Stage, Session: session, Password: posted.Get("password"), Token: posted.Get("token"),
-		Creds: account.ThreepidCreds{SID: posted.Get("sid"), ClientSecret: posted.Get("client_secret")},
+	if phone {
+		if _, err := a.Engine.ConfirmProof(ctx, creds, posted.Get("code")); err != nil {
+			if mxerr.From(err).Code == mxerr.NotFound {
+				err = mxerr.New(mxerr.Unauthorized, "This is not the code")
+			}
+			return page.Form{}, err
+		}
 	}
+	auth := &account.Auth{Type: s.Stage, Session: session, Password: posted.Get("password"), Token: posted.Get("token"), Creds: creds}
 	return page.Form{}, a.Engine.DoWeb(ctx, session, auth, httpx.Addr(ctx))
 }
 

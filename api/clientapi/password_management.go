@@ -25,7 +25,7 @@ func (a *Accounts) passwordManagementRoutes() []httpx.Route {
 	}, {
 		Pattern: "POST /account/password/msisdn/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noPhones),
+		Handler: httpx.JSON(a.requestCodeFor(account.ToResetPassword)),
 		Spec:    "requestTokenToResetPasswordMSISDN",
 	}}
 }

@@ -31,7 +31,7 @@ func (a *Accounts) registrationRoutes() []httpx.Route {
 	}, {
 		Pattern: "POST /register/msisdn/requestToken",
 		Limit:   "register",
-		Handler: httpx.JSON(noPhones),
+		Handler: httpx.JSON(a.requestCodeFor(account.ToRegister)),
 		Spec:    "requestTokenToRegisterMSISDN",
 	}}
 }

@@ -30,6 +30,7 @@ type Config struct {
 	Registration Registration `toml:"registration"`
 	Terms        Terms        `toml:"terms"`
 	Mail         Mail         `toml:"mail"`
+	SMS          SMS          `toml:"sms"`
 	Login        Login        `toml:"login"`
 	Rooms        Rooms        `toml:"rooms"`
 	TURN         TURN         `toml:"turn"`
@@ -167,6 +168,17 @@ type Login struct {
 	// Whether the server passes notes between two devices of which one signs in
 	// the other by a QR code. Anybody may leave such a note for five minutes.
 	Rendezvous bool `toml:"rendezvous" is:"switch"`
+}
+
+// SMS is how this server sends text messages, to prove phone numbers.
+type SMS struct {
+	// A program of yours that sends them, for example "http://127.0.0.1:9000/send";
+	// "" for none. It is sent {"to": "+441632960000", "text": "..."} as JSON, and
+	// answers with a status from 200 to 299 when it has taken the message.
+	URL string `toml:"url" is:"url"`
+
+	// Sent to it as "Authorization: Bearer ...". "" for nothing.
+	Token string `toml:"token" is:"secret"`
 }
 
 // Rooms is how new rooms are made.

@@ -94,12 +94,13 @@ type Proof struct {
 	Token     []byte // SHA-256
 	Validated int64  // ms, 0 for not yet
 	Expires   int64  // ms
+	Tries     int64  // wrong tokens
 }
 
-const proofColumns = `sid, purpose, medium, address, secret, attempt, next_link, token, validated, expires`
+const proofColumns = `sid, purpose, medium, address, secret, attempt, next_link, token, validated, expires, tries`
 
 func (p *Proof) columns() []any {
-	return []any{&p.SID, &p.Purpose, &p.Medium, &p.Address, &p.Secret, &p.Attempt, &p.NextLink, &p.Token, &p.Validated, &p.Expires}
+	return []any{&p.SID, &p.Purpose, &p.Medium, &p.Address, &p.Secret, &p.Attempt, &p.NextLink, &p.Token, &p.Validated, &p.Expires, &p.Tries}
 }
 
 // ProofByID returns a proof, or db.ErrNoRow.
@@ -117,11 +118,11 @@ func ProofOf(tx *db.Tx, purpose, medium, address, secret string) (Proof, error) 
 // SetProof stores a proof.
 func SetProof(tx *db.Tx, p Proof) error {
 	return tx.Exec(`
-		INSERT INTO threepid_sessions (`+proofColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		INSERT INTO threepid_sessions (`+proofColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (sid) DO UPDATE SET
 			attempt = excluded.attempt, next_link = excluded.next_link, token = excluded.token,
-			validated = excluded.validated, expires = excluded.expires`,
-		p.SID, p.Purpose, p.Medium, p.Address, p.Secret, p.Attempt, p.NextLink, p.Token, p.Validated, p.Expires)
+			validated = excluded.validated, expires = excluded.expires, tries = excluded.tries`,
+		p.SID, p.Purpose, p.Medium, p.Address, p.Secret, p.Attempt, p.NextLink, p.Token, p.Validated, p.Expires, p.Tries)
 }
 
 // DeleteProof forgets a proof.

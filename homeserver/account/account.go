@@ -60,6 +60,10 @@ type Options struct {
 	Mail interface {
 		Post(m mail.Message) error
 	}
+	// SMS sends a text to a phone number; nil if this server sends none.
+	SMS interface {
+		Post(to, text string) error
+	}
 	PublicURL string
 	Email     string // what registration makes of addresses: "off" or "", "optional", "required"
 	Terms     Terms

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -19,6 +20,9 @@ type Identifier struct {
 	User    string `json:"user"`
 	Medium  string `json:"medium"`
 	Address string `json:"address"`
+	Country string `json:"country"`
+	Phone   string `json:"phone"`
+	Number  string `json:"number"` // as old clients call it
 }
 
 // LoginRequest is a login with a password.
@@ -36,6 +40,13 @@ type LoginRequest struct {
 // M_LIMIT_EXCEEDED.
 func (e *Engine) Login(ctx context.Context, r LoginRequest) (Grant, error) {
 	name := ""
+	if r.Identifier.Type == "m.id.phone" {
+		number, err := cleanPhone(r.Identifier.Country, cmp.Or(r.Identifier.Phone, r.Identifier.Number))
+		if err != nil {
+			return Grant{}, errLogin()
+		}
+		r.Identifier = Identifier{Type: "m.id.thirdparty", Medium: "msisdn", Address: number}
+	}
 	switch r.Identifier.Type {
 	case "m.id.user":
 		name = r.Identifier.User
@@ -47,10 +58,6 @@ func (e *Engine) Login(ctx context.Context, r LoginRequest) (Grant, error) {
 		} else if !isNotFound(err) {
 			return Grant{}, err
 		}
-	case "m.id.phone":
-		// Numbers are known only with their country's code, which is not sent here
-		// in a form that says so.
-		return Grant{}, errLogin()
 	default:
 		return Grant{}, mxerr.New(mxerr.InvalidParam, "Unknown kind of login identifier")
 	}

@@ -14,35 +14,44 @@ type passwordRequest struct {
 }
 
 // ChangePassword gives the owner of a session a new password, after they have
-// typed the old one or proved their mail address: the error may be *Challenge.
+// typed the old one or proved an address of theirs: the error may be *Challenge.
 // With logoutDevices all other devices are logged out.
 func (e *Engine) ChangePassword(ctx context.Context, s *Session, fresh string, logoutDevices bool, auth *Auth, addr string) error {
-	flows := []Flow{{[]string{stagePassword}}}
-	if e.Mail != nil {
-		flows = append(flows, Flow{[]string{stageEmail}})
-	}
+	flows := append([]Flow{{[]string{stagePassword}}}, e.proofFlows()...)
 	done, req, err := e.newPassword(ctx, operation{name: "change password " + string(s.User), user: s.User, addr: addr, flows: flows}, passwordRequest{fresh, logoutDevices}, auth)
 	if err != nil {
 		return err
 	}
-	return e.setPassword(ctx, string(s.User), req.fresh, req.logoutDevices, s.Device, done.mail.SID)
+	return e.setPassword(ctx, string(s.User), req.fresh, req.logoutDevices, s.Device, done.address.SID)
 }
 
 // ResetPassword gives a new password to somebody who has lost the old one and
-// proves their mail address. It is M_MISSING_TOKEN where that cannot be.
+// proves an address of theirs. It is M_MISSING_TOKEN where that cannot be.
 func (e *Engine) ResetPassword(ctx context.Context, fresh string, logoutDevices bool, auth *Auth, addr string) error {
-	if e.Mail == nil {
+	flows := e.proofFlows()
+	if len(flows) == 0 {
 		return mxerr.New(mxerr.MissingToken, "This endpoint needs an access token")
 	}
-	done, req, err := e.newPassword(ctx, operation{name: "reset password", addr: addr, flows: []Flow{{[]string{stageEmail}}}}, passwordRequest{fresh, logoutDevices}, auth)
+	done, req, err := e.newPassword(ctx, operation{name: "reset password", addr: addr, flows: flows}, passwordRequest{fresh, logoutDevices}, auth)
 	if err != nil {
 		return err
 	}
-	user, err := e.ByThreepid(ctx, done.mail.Medium, done.mail.Address)
+	user, err := e.ByThreepid(ctx, done.address.Medium, done.address.Address)
 	if err != nil {
 		return err
 	}
-	return e.setPassword(ctx, string(user), req.fresh, req.logoutDevices, "", done.mail.SID)
+	return e.setPassword(ctx, string(user), req.fresh, req.logoutDevices, "", done.address.SID)
+}
+
+// proofFlows are the ways to authenticate by what one has proved.
+func (e *Engine) proofFlows() (flows []Flow) {
+	if e.Mail != nil {
+		flows = append(flows, Flow{[]string{stageEmail}})
+	}
+	if e.SMS != nil {
+		flows = append(flows, Flow{[]string{stagePhone}})
+	}
+	return flows
 }
 
 // newPassword returns when somebody has authenticated, and with what they asked

@@ -3,7 +3,10 @@ package account
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
+	"math/big"
 	"net/url"
 	"regexp"
 	"time"
@@ -35,10 +38,12 @@ const (
 	maxProofs = 10_000
 )
 
-// ProofRequest asks for a mail with a link.
+// ProofRequest asks for a mail with a link, or a text message with a code.
 type ProofRequest struct {
 	Purpose      Purpose
+	Medium       string // "email" or "msisdn"; "" is "email"
 	Address      string
+	Country      string // from which a phone number is dialled ("GB")
 	ClientSecret string
 	Attempt      int64  // a repeated one sends nothing
 	NextLink     string // where the browser goes when the address is proved; "" for nowhere
@@ -54,7 +59,15 @@ type ThreepidCreds struct {
 var opaque = regexp.MustCompile(`^[0-9A-Za-z.=_-]{1,255}$`)
 
 func (r *ProofRequest) clean() (err error) {
-	if r.Address, err = CleanAddress("email", r.Address); err != nil {
+	if r.Medium == "" {
+		r.Medium = "email"
+	}
+	if r.Medium == "msisdn" {
+		r.Address, err = cleanPhone(r.Country, r.Address)
+	} else {
+		r.Address, err = CleanAddress(r.Medium, r.Address)
+	}
+	if err != nil {
 		return err
 	}
 	if !opaque.MatchString(r.ClientSecret) {
@@ -69,51 +82,66 @@ func (r *ProofRequest) clean() (err error) {
 	return nil
 }
 
-// RequestProof sends a mail with a link by which the owner of an address proves
-// it, and returns the id of the proof. Errors are M_THREEPID_MEDIUM_NOT_SUPPORTED,
-// M_THREEPID_DENIED, M_THREEPID_IN_USE, M_THREEPID_NOT_FOUND, M_INVALID_PARAM and
-// M_LIMIT_EXCEEDED.
-func (e *Engine) RequestProof(ctx context.Context, r ProofRequest) (sid string, err error) {
-	if e.Mail == nil {
-		return "", mxerr.New(mxerr.ThreepidNotSupported, "This server sends no mail")
+// RequestProof sends a mail with a link, or a text message with a code, by which
+// the owner of an address proves it. Errors are M_THREEPID_MEDIUM_NOT_SUPPORTED,
+// M_THREEPID_DENIED, M_THREEPID_IN_USE, M_INVALID_PARAM and M_LIMIT_EXCEEDED.
+//
+// Who asks is not told whether an account has the address: its owner is.
+func (e *Engine) RequestProof(ctx context.Context, r ProofRequest) (p store.Proof, err error) {
+	if r.Medium == "msisdn" && e.SMS == nil {
+		return p, mxerr.New(mxerr.ThreepidNotSupported, "This server does not use phone numbers")
 	}
-	if r.Purpose == ToRegister && (e.Mode == Closed || e.Email == "" || e.Email == "off") {
-		return "", mxerr.New(mxerr.ThreepidDenied, "This server does not register people by mail address")
+	if r.Medium != "msisdn" && e.Mail == nil {
+		return p, mxerr.New(mxerr.ThreepidNotSupported, "This server sends no mail")
+	}
+	if r.Purpose == ToRegister && (e.Mode == Closed || e.Email == "" || e.Email == "off" || r.Medium == "msisdn") {
+		return p, mxerr.New(mxerr.ThreepidDenied, "This server does not register people by such an address")
 	}
 	if err := r.clean(); err != nil {
-		return "", err
+		return p, err
 	}
-	switch _, err := e.ByThreepid(ctx, "email", r.Address); {
-	case err != nil && !isNotFound(err):
-		return "", err
-	case err == nil && r.Purpose != ToResetPassword:
-		return "", errThreepidInUse()
-	case err != nil && r.Purpose == ToResetPassword:
-		return "", mxerr.New(mxerr.ThreepidNotFound, "No account has this mail address")
+	_, err = e.ByThreepid(ctx, r.Medium, r.Address)
+	if err != nil && !isNotFound(err) {
+		return p, err
+	}
+	taken := err == nil
+	if taken && r.Purpose == ToAdd {
+		return p, errThreepidInUse()
 	}
 	if retry, ok := e.Limits.Allow("mail_address", r.Address); !ok {
-		return "", limit.Error(retry)
+		return p, limit.Error(retry)
 	}
 	token, p, again, err := e.openProof(ctx, r)
 	if err != nil || again {
-		return p.SID, err
+		return p, err
 	}
-	if err := e.Mail.Post(e.proofMail(r, p.SID, token)); err != nil {
-		return "", limit.Error(time.Minute) // too much is waiting to be sent
+	if taken != (r.Purpose == ToResetPassword) {
+		token = "" // there is nothing to prove
 	}
-	return p.SID, nil
+	if r.Medium == "msisdn" {
+		err = e.SMS.Post("+"+r.Address, e.proofText(token))
+	} else {
+		err = e.Mail.Post(e.proofMail(r, p.SID, token))
+	}
+	if err != nil {
+		return p, limit.Error(time.Minute) // too much is waiting to be sent
+	}
+	return p, nil
 }
 
 // openProof stores what is to be proved, unless the client only repeats itself.
 func (e *Engine) openProof(ctx context.Context, r ProofRequest) (token string, p store.Proof, again bool, err error) {
 	token = mxid.RandomString(32)
+	if r.Medium == "msisdn" {
+		token = sixDigits()
+	}
 	fresh := mxid.RandomString(24)
 	err = e.db.Write(ctx, func(tx *db.Tx) error {
 		now := e.Now()
 		if err := store.ExpireProofs(tx, now.UnixMilli()); err != nil {
 			return err
 		}
-		p, err = store.ProofOf(tx, string(r.Purpose), "email", r.Address, r.ClientSecret)
+		p, err = store.ProofOf(tx, string(r.Purpose), r.Medium, r.Address, r.ClientSecret)
 		if err != nil && err != db.ErrNoRow {
 			return err
 		}
@@ -128,7 +156,7 @@ func (e *Engine) openProof(ctx context.Context, r ProofRequest) (token string, p
 			if n >= maxProofs {
 				return limit.Error(proofLife)
 			}
-			p = store.Proof{SID: fresh, Purpose: string(r.Purpose), Medium: "email", Address: r.Address, Secret: r.ClientSecret}
+			p = store.Proof{SID: fresh, Purpose: string(r.Purpose), Medium: r.Medium, Address: r.Address, Secret: r.ClientSecret}
 		}
 		p.Attempt, p.NextLink, p.Token = r.Attempt, r.NextLink, sum(token)
 		p.Expires = max(p.Expires, now.Add(proofLife).UnixMilli())
@@ -137,9 +165,37 @@ func (e *Engine) openProof(ctx context.Context, r ProofRequest) (token string, p
 	return token, p, again, err
 }
 
+// sixDigits is a code that people can type.
+func sixDigits() string {
+	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+	if err != nil {
+		panic(err) // the system has no randomness: nothing is safe any more
+	}
+	return fmt.Sprintf("%06d", n)
+}
+
+func (e *Engine) proofText(code string) string {
+	if code == "" {
+		return "No account on " + string(e.ServerName) + " has this number."
+	}
+	return code + " is your code for " + string(e.ServerName) + ". If you did not ask for it, do nothing."
+}
+
 func (e *Engine) proofMail(r ProofRequest, sid, token string) mail.Message {
 	q := url.Values{"sid": {sid}, "client_secret": {r.ClientSecret}, "token": {token}}
 	m := mail.Message{To: r.Address}
+	switch {
+	case token == "" && r.Purpose == ToRegister:
+		m.Subject = "You have an account on " + string(e.ServerName)
+		m.Text = "Somebody, hopefully you, wants to make an account on " + string(e.ServerName) + " with this mail address.\n\n" +
+			"One has it already. If you have forgotten your password, ask your client for a new one.\n"
+		return m
+	case token == "":
+		m.Subject = "You have no account on " + string(e.ServerName)
+		m.Text = "Somebody, hopefully you, wants a new password for an account on " + string(e.ServerName) + " with this mail address.\n\n" +
+			"No account has it. Perhaps it is another address.\n"
+		return m
+	}
 	var what, path string
 	switch r.Purpose {
 	case ToRegister:
@@ -179,21 +235,31 @@ func (e *Engine) OpenedProof(ctx context.Context, c ThreepidCreds, token string)
 	return p, err
 }
 
-// ConfirmProof notes that the owner of the address has confirmed it.
-func (e *Engine) ConfirmProof(ctx context.Context, c ThreepidCreds, token string) (Proof, error) {
-	p, err := e.OpenedProof(ctx, c, token)
-	if err != nil {
-		return p, err
-	}
-	return p, e.db.Write(ctx, func(tx *db.Tx) error {
+// maxTries bounds how often a code can be guessed.
+const maxTries = 5
+
+// ConfirmProof notes that the owner of the address has confirmed it. It is
+// M_NOT_FOUND for a wrong or old token.
+func (e *Engine) ConfirmProof(ctx context.Context, c ThreepidCreds, token string) (p Proof, err error) {
+	wrong := false
+	err = e.db.Write(ctx, func(tx *db.Tx) error {
 		row, err := e.proofTx(tx, c)
 		if err != nil {
 			return err
 		}
 		now := e.Now()
+		if wrong = row.Tries >= maxTries || !bytes.Equal(row.Token, sum(token)); wrong {
+			row.Tries++
+			return store.SetProof(tx, row)
+		}
+		p = Proof{Purpose(row.Purpose), row.Address, row.NextLink}
 		row.Validated, row.Expires = now.UnixMilli(), now.Add(provedLife).UnixMilli()
 		return store.SetProof(tx, row)
 	})
+	if err == nil && wrong {
+		err = errNoProof()
+	}
+	return p, err
 }
 
 func (e *Engine) proofTx(tx *db.Tx, c ThreepidCreds) (store.Proof, error) {
@@ -213,7 +279,7 @@ func errNoProof() error { return mxerr.New(mxerr.NotFound, "This link is wrong o
 func (e *Engine) provedTx(tx *db.Tx, c ThreepidCreds, purpose Purpose) (store.Proof, error) {
 	row, err := e.proofTx(tx, c)
 	if isNotFound(err) || err == nil && (row.Validated == 0 || row.Purpose != string(purpose)) {
-		err = mxerr.New(mxerr.Unauthorized, "The mail address has not been confirmed yet")
+		err = mxerr.New(mxerr.Unauthorized, "The address has not been confirmed yet")
 	}
 	return row, err
 }
@@ -237,7 +303,7 @@ func (e *Engine) AddThreepid(ctx context.Context, s *Session, c ThreepidCreds, a
 	return e.db.Write(ctx, func(tx *db.Tx) error {
 		row, err := e.provedTx(tx, c, ToAdd)
 		if err != nil {
-			return mxerr.New(mxerr.ThreepidAuthFailed, "The mail address has not been confirmed yet")
+			return mxerr.New(mxerr.ThreepidAuthFailed, "The address has not been confirmed yet")
 		}
 		if err := e.addThreepidTx(tx, string(s.User), row.Medium, row.Address, row.Validated); err != nil {
 			return err

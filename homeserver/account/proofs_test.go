@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,6 +177,56 @@ func TestCleanAddress(t *testing.T) {
 			t.Errorf("%v: %q, %v, want %q", in, got, err, want)
 		}
 	}
+}
+
+func TestCleanPhone(t *testing.T) {
+	for in, want := range map[[2]string]string{
+		{"GB", "07700 900001"}:     "447700900001",
+		{"gb", "+44 7700 900-001"}: "447700900001",
+		{"US", "0044 7700 900001"}: "447700900001",
+		{"US", "(202) 555-0123"}:   "12025550123",
+		{"US", "1 202 555 0123"}:   "12025550123",
+		{"IT", "06 1234 5678"}:     "390612345678",
+		{"HU", "06 20 123 4567"}:   "36201234567",
+		{"RU", "8 900 123-45-67"}:  "79001234567",
+		{"DE", "030/901820"}:       "4930901820",
+		{"XX", "0123"}:             "",
+		{"44", "7700900001"}:       "",
+		{"GB", "call me"}:          "",
+		{"", "+12"}:                "",
+	} {
+		got, err := cleanPhone(in[0], in[1])
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%v: %q, %v, want %q", in, got, err, want)
+		}
+	}
+	for i, w := range strings.Fields(callingCodes) {
+		if isCode := strings.Trim(w, "0123456789") == ""; isCode != (i%2 == 1) || !isCode && len(w) != 2 {
+			t.Fatalf("the table of countries has a fault at %q", w)
+		}
+	}
+}
+
+// TestCodeIsNotGuessed: after some wrong codes the right one is wrong, too.
+func TestCodeIsNotGuessed(t *testing.T) {
+	var p *phone
+	each(t, func(o *Options) { p = &phone{}; o.SMS = p }, func(t *testing.T, e *Engine, c *clock) {
+		ctx := t.Context()
+		proof := must(e.RequestProof(ctx, ProofRequest{Purpose: ToAdd, Medium: "msisdn", Address: "+447700900001", ClientSecret: "s", Attempt: 1}))
+		for range maxTries {
+			_, err := e.ConfirmProof(ctx, ThreepidCreds{proof.SID, "s"}, "wrong")
+			wantCode(t, err, mxerr.NotFound)
+		}
+		_, err := e.ConfirmProof(ctx, ThreepidCreds{proof.SID, "s"}, p.text[:6])
+		wantCode(t, err, mxerr.NotFound)
+	})
+}
+
+type phone struct{ text string }
+
+func (p *phone) Post(_, text string) error {
+	p.text = text
+	return nil
 }
 
 // TestLoginTokenRunsOut after two minutes.

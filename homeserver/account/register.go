@@ -81,7 +81,7 @@ func (e *Engine) register(ctx context.Context, s *interaction) (Grant, error) {
 	if r.Password == "" {
 		return Grant{}, mxerr.New(mxerr.MissingParam, "The password is missing")
 	}
-	n := NewUser{Localpart: strings.ToLower(r.Username), Password: r.Password, RegistrationToken: s.token, proof: s.mail}
+	n := NewUser{Localpart: strings.ToLower(r.Username), Password: r.Password, RegistrationToken: s.token, proof: s.address}
 	if slices.Contains(s.completed, stageTerms) {
 		n.Consent = e.Terms.Version
 	}

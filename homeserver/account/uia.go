@@ -23,7 +23,7 @@ type Auth struct {
 	User       string     `json:"user"`  // before Identifier
 	Token      string     `json:"token"` // m.login.registration_token
 
-	Creds    ThreepidCreds `json:"threepid_creds"` // m.login.email.identity
+	Creds    ThreepidCreds `json:"threepid_creds"` // m.login.email.identity and m.login.msisdn
 	OldCreds ThreepidCreds `json:"threepidCreds"`  // as old clients call it
 }
 
@@ -58,6 +58,7 @@ const (
 	stageToken    = "m.login.registration_token"
 	stageTerms    = "m.login.terms"
 	stageEmail    = "m.login.email.identity"
+	stagePhone    = "m.login.msisdn"
 )
 
 // operation is what somebody wants to do and must authenticate for.
@@ -80,7 +81,7 @@ type interaction struct {
 	request   any
 	completed []string
 	token     string      // the registration token that it keeps in reserve
-	mail      store.Proof // the mail address that was proved
+	address   store.Proof // the mail address or phone number that was proved
 	expires   time.Time
 }
 
@@ -152,8 +153,8 @@ func (e *Engine) stage(ctx context.Context, op operation, s *interaction, auth *
 		err = e.passwordStage(ctx, op, auth)
 	case stageToken:
 		err = e.tokenStage(ctx, s, auth.Token)
-	case stageEmail:
-		err = e.emailStage(ctx, op, s, auth)
+	case stageEmail, stagePhone:
+		err = e.proofStage(ctx, op, s, auth)
 	}
 	if err == nil {
 		s.completed = next
@@ -192,12 +193,15 @@ func (e *Engine) passwordStage(ctx context.Context, op operation, auth *Auth) er
 	return err
 }
 
-func (e *Engine) emailStage(ctx context.Context, op operation, s *interaction, auth *Auth) error {
+func (e *Engine) proofStage(ctx context.Context, op operation, s *interaction, auth *Auth) error {
 	creds := auth.Creds
 	if creds == (ThreepidCreds{}) {
 		creds = auth.OldCreds
 	}
 	proof, err := e.proved(ctx, creds, op.proof)
+	if err == nil && (proof.Medium == "msisdn") != (auth.Type == stagePhone) {
+		err = mxerr.New(mxerr.Unauthorized, "This is a proof of something else")
+	}
 	if err != nil {
 		return err
 	}
@@ -210,7 +214,7 @@ func (e *Engine) emailStage(ctx context.Context, op operation, s *interaction, a
 			return err
 		}
 	}
-	s.mail = proof
+	s.address = proof
 	return nil
 }
 

@@ -15,12 +15,12 @@ type WebStage struct {
 	Done     bool
 	User     mxid.UserID // who authenticates, "" for a new user
 	Policies []Policy    // to agree to
-	Purpose  Purpose     // of mail
+	Purpose  Purpose     // of a proof
 }
 
 // Stages are those that WebStage knows.
 func Stages() []string {
-	return []string{stageDummy, stagePassword, stageToken, stageTerms, stageEmail}
+	return []string{stageDummy, stagePassword, stageToken, stageTerms, stageEmail, stagePhone}
 }
 
 // Web returns a stage of an authentication under way. It is M_NOT_FOUND if there

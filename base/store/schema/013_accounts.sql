@@ -34,7 +34,7 @@ CREATE TABLE external_ids (
 );
 CREATE INDEX external_ids_usr ON external_ids (usr, provider, external_id);
 
--- Proofs of a mail address that are under way, or done and not yet used.
+-- Proofs of a mail address or a phone number that are under way, or done and not yet used.
 CREATE TABLE threepid_sessions (
 	sid TEXT PRIMARY KEY,
 	purpose TEXT NOT NULL, -- 'register', 'password' or 'add'
@@ -46,6 +46,7 @@ CREATE TABLE threepid_sessions (
 	token BYTEA NOT NULL, -- SHA-256
 	validated BIGINT NOT NULL, -- ms, 0 for not yet
 	expires BIGINT NOT NULL, -- ms
+	tries BIGINT NOT NULL, -- wrong tokens
 	UNIQUE (purpose, medium, address, secret)
 );
 CREATE INDEX threepid_sessions_expires ON threepid_sessions (expires);
