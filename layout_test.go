@@ -50,6 +50,7 @@ var order = strings.Fields(`
 	homeserver/room
 	homeserver/account
 	homeserver/rendezvous
+	homeserver/sticky
 	homeserver/personal
 	homeserver/delayed
 	homeserver/notice

@@ -41,6 +41,7 @@ import (
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
 	"hearth/homeserver/steward"
+	"hearth/homeserver/sticky"
 	"hearth/homeserver/typing"
 	"hearth/matrix/mxid"
 	"hearth/server/control"
@@ -72,6 +73,7 @@ type Server struct {
 	services  *appservice.Engine
 	keys      *e2ee.Engine
 	media     *media.Engine
+	sticky    *sticky.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
 	limits    *limit.Limits // nil if they are switched off
@@ -175,11 +177,12 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	})
 	s.people = people.New(people.Config{DB: s.db, Rooms: s.rooms})
 	s.steward = steward.New(steward.Config{DB: s.db, Rooms: s.rooms, Directory: s.directory, Log: s.log})
+	s.sticky = sticky.New(sticky.Config{DB: s.db, Rooms: s.rooms, Log: s.log})
 	s.feed = feed.New(feed.Config{
-		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push,
+		DB: s.db, Rooms: s.rooms, Hub: s.hub, Log: s.log, Push: s.push, Sticky: s.sticky,
 		Typing: s.typing, Receipts: s.receipts, Personal: s.personal, Presence: s.presence, Keys: s.keys,
 	})
-	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed, s.services}
+	s.owners = []owner{s.accounts, s.push, s.presence, s.search, s.steward, s.pusher, s.delayed, s.sticky, s.services}
 	if s.mail != nil {
 		s.owners = append(s.owners, s.mail)
 	}

@@ -83,13 +83,17 @@ func (a *Rooms) later(ctx context.Context, r *http.Request, delay time.Duration,
 		}
 		return json.Marshal(delayIDRes{mxid.RandomString(20)})
 	}
+	sticky, err := stickyFor(r)
+	if err != nil {
+		return nil, err
+	}
 	txn := r.PathValue("txnId")
 	if txn != "" {
 		txn = r.PathValue("roomId") + " " + r.PathValue("eventType") + " " + txn
 	}
 	id, err := a.Delayed.Schedule(ctx, delayed.Request{
 		User: who.User, Device: who.Device, TxnID: txn, RoomID: r.PathValue("roomId"), Type: r.PathValue("eventType"),
-		StateKey: stateKey, Content: content, Delay: delay,
+		StateKey: stateKey, Content: content, Sticky: sticky, Delay: delay,
 	})
 	if err != nil {
 		return nil, a.outside(ctx, err, r.PathValue("roomId"), who.User)

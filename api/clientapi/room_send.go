@@ -10,6 +10,7 @@ import (
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
+	"hearth/matrix/pdu"
 )
 
 func (a *Rooms) roomSendRoutes() []httpx.Route {
@@ -39,6 +40,9 @@ func (a *Rooms) sendMessage(ctx context.Context, r *http.Request, body json.RawM
 	if d.Timestamp, err = givenTime(r); err != nil {
 		return nil, err
 	}
+	if d.Sticky, err = stickyFor(r); err != nil {
+		return nil, err
+	}
 	if d.Type == "m.room.redaction" {
 		if d.Redacts, d.Content, err = takeRedacts(body); err != nil {
 			return nil, err
@@ -59,6 +63,20 @@ func givenTime(r *http.Request) (int64, error) {
 		return 0, mxerr.New(mxerr.InvalidParam, "ts must be a number of milliseconds")
 	}
 	return ts, nil
+}
+
+// stickyFor is for how long a request wants its event to be sticky, in ms, 0 for
+// not at all (MSC4354).
+func stickyFor(r *http.Request) (int64, error) {
+	s := r.URL.Query().Get("org.matrix.msc4354.sticky_duration_ms")
+	if s == "" {
+		return 0, nil
+	}
+	ms, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || ms < 0 {
+		return 0, mxerr.New(mxerr.InvalidParam, "The duration must be a number of milliseconds from 0 to %d", pdu.MaxSticky)
+	}
+	return min(ms, pdu.MaxSticky), nil
 }
 
 func (a *Rooms) send(ctx context.Context, roomID string, d room.Draft) (httpx.Raw, error) {

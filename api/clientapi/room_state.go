@@ -38,6 +38,9 @@ func (a *Rooms) setRoomStateWithKey(ctx context.Context, r *http.Request, body j
 	if d.Timestamp, err = givenTime(r); err != nil {
 		return nil, err
 	}
+	if d.Sticky, err = stickyFor(r); err != nil {
+		return nil, err
+	}
 	if silent, err := a.mayHear(ctx, roomID, d); silent || err != nil {
 		return nothing(), err
 	}
@@ -58,7 +61,7 @@ func (a *Rooms) setState(ctx context.Context, who *httpx.Caller, roomID string, 
 		return "", err
 	}
 	guests := d.Type == "m.room.guest_access" && *d.StateKey == ""
-	if old != nil && old.Sender == d.Sender && sameContent(old.Content, d.Content) && !guests {
+	if old != nil && old.Sender == d.Sender && sameContent(old.Content, d.Content) && !guests && d.Sticky == 0 {
 		return old.ID, nil // what is so already needs no event
 	}
 	switch d.Type {

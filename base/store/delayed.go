@@ -13,6 +13,7 @@ type DelayedEvent struct {
 	RoomID, Type      string
 	StateKey          *string
 	Content           []byte
+	Sticky            int64 // ms, 0 for what is not sticky
 	Delay             int64 // ms
 	Scheduled         int64 // ms
 	RunAt             int64 // ms
@@ -23,19 +24,19 @@ type DelayedEvent struct {
 
 func (e *DelayedEvent) columns() []any {
 	return []any{
-		&e.ID, &e.User, &e.Device, &e.Txn, &e.RoomID, &e.Type, &e.StateKey, &e.Content, &e.Delay, &e.Scheduled, &e.RunAt, &e.Done, &e.EventID, &e.Error,
+		&e.ID, &e.User, &e.Device, &e.Txn, &e.RoomID, &e.Type, &e.StateKey, &e.Content, &e.Sticky, &e.Delay, &e.Scheduled, &e.RunAt, &e.Done, &e.EventID, &e.Error,
 	}
 }
 
-const delayedColumns = `id, usr, device, txn, room_id, type, state_key, content, delay, scheduled, run_at, done, event_id, error`
+const delayedColumns = `id, usr, device, txn, room_id, type, state_key, content, sticky, delay, scheduled, run_at, done, event_id, error`
 
 // SetDelayedEvent stores an event, or what became of it.
 func SetDelayedEvent(tx *db.Tx, e DelayedEvent) error {
 	return tx.Exec(`
-		INSERT INTO delayed_events (`+delayedColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		INSERT INTO delayed_events (`+delayedColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (id) DO UPDATE SET scheduled = excluded.scheduled, run_at = excluded.run_at, done = excluded.done,
 			event_id = excluded.event_id, error = excluded.error`,
-		e.ID, e.User, e.Device, e.Txn, e.RoomID, e.Type, e.StateKey, e.Content, e.Delay, e.Scheduled, e.RunAt, e.Done, e.EventID, e.Error)
+		e.ID, e.User, e.Device, e.Txn, e.RoomID, e.Type, e.StateKey, e.Content, e.Sticky, e.Delay, e.Scheduled, e.RunAt, e.Done, e.EventID, e.Error)
 }
 
 // DelayedEventByID returns an event, or db.ErrNoRow.

@@ -90,6 +90,7 @@ type Request struct {
 	RoomID, Type        string
 	StateKey            *string // nil for a message
 	Content             json.RawMessage
+	Sticky              int64 // see room.Draft
 	Delay               time.Duration
 }
 
@@ -146,7 +147,8 @@ func (e *Engine) Schedule(ctx context.Context, r Request) (id string, err error)
 		tx.AfterCommit(e.wake)
 		return store.SetDelayedEvent(tx, store.DelayedEvent{
 			ID: id, User: r.User, Device: r.Device, Txn: r.TxnID, RoomID: r.RoomID, Type: r.Type, StateKey: r.StateKey, Content: r.Content,
-			Delay: r.Delay.Milliseconds(), Scheduled: now.UnixMilli(), RunAt: now.UnixMilli() + r.Delay.Milliseconds(), Error: []byte{},
+			Sticky: r.Sticky,
+			Delay:  r.Delay.Milliseconds(), Scheduled: now.UnixMilli(), RunAt: now.UnixMilli() + r.Delay.Milliseconds(), Error: []byte{},
 		})
 	})
 	return id, err
@@ -235,7 +237,7 @@ func (e *Engine) save(ctx context.Context, ev store.DelayedEvent) error {
 // that, the transaction id keeps the event from being sent twice.
 func (e *Engine) send(ctx context.Context, ev store.DelayedEvent) (eventID string, err error) {
 	sent, err := e.Rooms.Send(ctx, ev.RoomID, room.Draft{
-		Sender: ev.User, Type: ev.Type, StateKey: ev.StateKey, Content: ev.Content, Device: room.DelayedDevice, TxnID: ev.ID,
+		Sender: ev.User, Type: ev.Type, StateKey: ev.StateKey, Content: ev.Content, Sticky: ev.Sticky, Device: room.DelayedDevice, TxnID: ev.ID,
 	})
 	if err != nil {
 		return "", err

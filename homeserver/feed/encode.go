@@ -33,6 +33,10 @@ func AppendEvent(dst []byte, ev *room.Event, o EncodeOptions) []byte {
 	dst = append(dst, ev.Client()...)
 	dst = append(dst, `,"unsigned":{"age":`...)
 	dst = appendAge(dst, ev, o.Now)
+	if left := ev.StickyUntil(o.Now) - o.Now; ev.Sticky > 0 && left > 0 {
+		dst = append(dst, `,"msc4354_sticky_duration_ttl_ms":`...)
+		dst = strconv.AppendInt(dst, left, 10)
+	}
 	if o.Membership != "" {
 		dst = append(dst, `,"membership":"`...)
 		dst = append(dst, o.Membership...)

@@ -19,6 +19,7 @@ import (
 	"hearth/homeserver/push"
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
+	"hearth/homeserver/sticky"
 	"hearth/homeserver/typing"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Presence *presence.Engine
 	Keys     *e2ee.Engine
 	Push     *push.Counter
+	Sticky   *sticky.Engine
 	Log      *slog.Logger
 }
 
@@ -233,5 +235,5 @@ func (u *user) roomsWhere(want func(*userRoom) bool) []*userRoom {
 // now is the place in the stream of everything that an answer tells up to.
 func (f *Feed) now() Token {
 	pos := f.Hub.Pos()
-	return Token{Pos: pos, Live: f.Hub.Live(), Inbox: pos}
+	return Token{Pos: pos, Live: f.Hub.Live(), Inbox: pos, Sticky: pos}
 }

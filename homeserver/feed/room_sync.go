@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"math"
 	"strconv"
 
@@ -54,6 +55,9 @@ func (b *syncBuild) joined(r *room.Room, ur *userRoom) (bool, error) {
 		return false, err
 	}
 	bare := len(b.out)
+	if err := b.sticky(r, isNew, news.events); err != nil {
+		return false, err
+	}
 	if err := b.ephemeral(r); err != nil {
 		return false, err
 	}
@@ -92,11 +96,16 @@ func (b *syncBuild) newToClient(r *room.Room, ur *userRoom) (bool, error) {
 	if ur.Event <= b.since.Pos {
 		return false, nil
 	}
-	last, err := b.f.Rooms.LastBefore(b.ctx, r, b.since.Pos)
+	return b.f.wasOut(b.ctx, r, b.u.id, b.since.Pos)
+}
+
+// wasOut reports whether a user was not in a room at a place in the stream.
+func (f *Feed) wasOut(ctx context.Context, r *room.Room, user string, at int64) (bool, error) {
+	last, err := f.Rooms.LastBefore(ctx, r, at)
 	if err != nil || last == nil {
 		return true, err
 	}
-	ev, err := b.f.Rooms.StateEvent(b.ctx, r, last.RoomAfter, "m.room.member", b.u.id)
+	ev, err := f.Rooms.StateEvent(ctx, r, last.RoomAfter, "m.room.member", user)
 	return ev == nil || ev.Membership() != "join", err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hearth/base/store"
+	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 )
@@ -106,14 +107,19 @@ type slide struct {
 	matches []match
 	byRoom  map[int64]int // index in matches
 	told    map[int64]*slideTold
-	some    bool // there is anything to tell
-	out     []byte
+	// interest are the rooms that a rule matches, also outside of its ranges; nil
+	// if nobody wants to know.
+	interest map[int64]bool
+	some     bool // there is anything to tell
+	out      []byte
 }
 
 // slideTold is what this response told of a room, for the extensions.
 type slideTold struct {
 	first bool  // the client starts anew with the room
 	place int64 // where the timeline starts
+
+	events []*room.Event // of the timeline
 }
 
 func (f *Feed) newSlide(ctx context.Context, u *user, c *slideConn, ask *slideAsk, req *SlideRequest) *slide {
@@ -231,7 +237,7 @@ func (b *slide) rooms() error {
 			b.out = b.out[:undo]
 			continue
 		}
-		b.told[m.Room] = &slideTold{first: w.isNew, place: w.place}
+		b.told[m.Room] = &slideTold{first: w.isNew, place: w.place, events: w.timelineOf}
 		n++
 	}
 	if n > 0 {

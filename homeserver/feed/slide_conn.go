@@ -63,6 +63,8 @@ type slideStep struct {
 	rooms    map[int64]knownRoom
 	members  map[int64]*memberStep
 	ext      [numExtensions]string // what each extension was asked for
+	sticky   int64                 // position up to which sticky events were told
+	stuck    map[int64]bool        // rooms of which they were
 }
 
 // memberStep is which members of a room a response sent lazily.
@@ -204,7 +206,7 @@ func (c *slideConn) step(at Token) *slideStep {
 func (s *slideConns) settle(c *slideConn, step *slideStep) {
 	c.steps++
 	c.pending = step
-	size := len(c.rooms) + len(step.rooms) + c.nmember + 64
+	size := len(c.rooms) + len(step.rooms) + len(step.stuck) + c.nmember + 64
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.devices[c.key][c.id] != c {

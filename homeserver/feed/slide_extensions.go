@@ -43,7 +43,7 @@ func (b *slide) extensions() error {
 	if err := b.keys(start); err != nil {
 		return err
 	}
-	for _, part := range []func(int) error{b.accountData, b.receipts, b.threads} {
+	for _, part := range []func(int) error{b.accountData, b.receipts, b.threads, b.sticky} {
 		if err := part(start); err != nil {
 			return err
 		}

@@ -31,6 +31,9 @@ type candidate struct {
 // returns how many rooms each list has.
 func (b *slide) matchRooms() (counts []int, err error) {
 	b.byRoom = map[int64]int{}
+	if b.req.Extensions.Sticky.Enabled {
+		b.interest = map[int64]bool{}
+	}
 	if len(b.ask.lists) > 0 {
 		all, err := b.candidates()
 		if err != nil {
@@ -49,6 +52,7 @@ func (b *slide) matchRooms() (counts []int, err error) {
 			return nil, err
 		}
 		if ur != nil {
+			b.note(ur)
 			b.match(ur).sub = i
 		}
 	}
@@ -64,6 +68,13 @@ func (b *slide) match(ur *userRoom) *match {
 		b.matches = append(b.matches, match{ur, ruleKey{sub: -1}})
 	}
 	return &b.matches[i]
+}
+
+// note adds a room to those of interest.
+func (b *slide) note(ur *userRoom) {
+	if b.interest != nil {
+		b.interest[ur.Room] = true
+	}
 }
 
 func (b *slide) matchList(i int, all []candidate) (n int, err error) {
@@ -82,6 +93,7 @@ func (b *slide) matchList(i int, all []candidate) (n int, err error) {
 		if !ok {
 			continue
 		}
+		b.note(all[j].userRoom)
 		if l.covers(n) {
 			b.match(all[j].userRoom).lists[i/64] |= 1 << (i % 64)
 		}

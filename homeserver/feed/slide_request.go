@@ -61,6 +61,7 @@ type SlideExtensions struct {
 	Receipts    SlideExtension `json:"receipts"`
 	Typing      SlideExtension `json:"typing"`
 	Threads     SlideExtension `json:"io.element.msc4308.thread_subscriptions"`
+	Sticky      SlideSticky    `json:"org.matrix.msc4354.sticky_events"`
 }
 
 // SlideExtension turns an extension on, for the rooms of some lists and some

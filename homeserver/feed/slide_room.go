@@ -21,6 +21,8 @@ type slideRoom struct {
 	place int64     // where the timeline starts
 	some  bool      // there is anything to tell
 
+	timelineOf []*room.Event // what the timeline tells
+
 	viewer *room.Viewer
 	own    *room.Event // the user's member event, if the user is no longer in the room
 }
@@ -194,6 +196,7 @@ func (w *slideRoom) timeline(n slideNews) error {
 		return nil
 	}
 	w.some = true
+	w.timelineOf = n.events
 	if n.expanded {
 		w.yes("expanded_timeline")
 		w.yes("unstable_expanded_timeline")

@@ -101,6 +101,7 @@ type syncBuild struct {
 	// way round.
 	met, parted map[string]bool
 	mail        [][]byte // messages to the device
+	stickies    map[int64][]store.StickyEvent
 }
 
 func (f *Feed) build(ctx context.Context, u *user, req SyncRequest, since *Token, now Token) (body []byte, some bool, err error) {
@@ -129,6 +130,9 @@ func (b *syncBuild) after() int64 {
 
 func (b *syncBuild) response() error {
 	if err := b.toDevice(); err != nil {
+		return err
+	}
+	if err := b.planSticky(); err != nil {
 		return err
 	}
 	b.out = append(b.out, `{"next_batch":"`...)
@@ -296,7 +300,7 @@ func (b *syncBuild) section(name string, comma bool, todo []*userRoom, in func(s
 func (b *syncBuild) wanted(r *userRoom) bool {
 	switch r.Membership {
 	case store.Join:
-		return b.since == nil || b.req.FullState || r.head.LastPos() > b.since.Pos || len(b.data[r.Room]) > 0 || b.ephemeralSince(r.Room)
+		return b.since == nil || b.req.FullState || r.head.LastPos() > b.since.Pos || len(b.data[r.Room]) > 0 || len(b.stickies[r.Room]) > 0 || b.ephemeralSince(r.Room)
 	case store.Invite, store.Knock:
 		return r.Event > b.after()
 	case store.Leave, store.Ban:

@@ -8,17 +8,23 @@ import (
 )
 
 // Token is a place in the stream of everything: what a client has seen.
-// Its text is "s<position>_<live number>", with "_<inbox>" if that is behind.
+// Its text is "s<position>_<live number>", with "_<inbox>" if that is behind, and
+// with "_<inbox>_<sticky>" if sticky events are.
 type Token struct {
 	Pos   int64
 	Live  int64 // of changes without a position, such as typing
 	Inbox int64 // position up to which the device has its messages
+
+	Sticky int64 // position up to which it has sticky events
 }
 
 func (t Token) String() string {
 	s := "s" + strconv.FormatInt(t.Pos, 10) + "_" + strconv.FormatInt(t.Live, 10)
-	if t.Inbox != t.Pos {
+	if t.Inbox != t.Pos || t.Sticky != t.Pos {
 		s += "_" + strconv.FormatInt(t.Inbox, 10)
+	}
+	if t.Sticky != t.Pos {
+		s += "_" + strconv.FormatInt(t.Sticky, 10)
 	}
 	return s
 }
@@ -31,10 +37,10 @@ func ParseToken(s string) (t Token, err error) {
 		return Token{}, bad
 	}
 	parts := strings.Split(rest, "_")
-	if len(parts) > 3 {
+	if len(parts) > 4 {
 		return Token{}, bad
 	}
-	numbers := []*int64{&t.Pos, &t.Live, &t.Inbox}
+	numbers := []*int64{&t.Pos, &t.Live, &t.Inbox, &t.Sticky}
 	for i, part := range parts {
 		if *numbers[i], err = strconv.ParseInt(part, 10, 64); err != nil || *numbers[i] < 0 {
 			return Token{}, bad
@@ -42,6 +48,9 @@ func ParseToken(s string) (t Token, err error) {
 	}
 	if len(parts) < 3 {
 		t.Inbox = t.Pos
+	}
+	if len(parts) < 4 {
+		t.Sticky = t.Pos
 	}
 	return t, nil
 }

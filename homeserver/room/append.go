@@ -25,6 +25,9 @@ type Draft struct {
 	// the event of the first. Empty TxnID means no transaction.
 	Device string
 	TxnID  string
+	// Sticky is for how long the event is shown to everybody who is in the room or
+	// comes (MSC4354), in milliseconds; 0 for most.
+	Sticky int64
 	// Timestamp overrides the time, in milliseconds, for application services.
 	Timestamp int64
 }
@@ -165,7 +168,7 @@ func (e *Engine) prepareOne(ctx context.Context, lk locked, b *batch, view *view
 	}
 	p, err := pdu.Build(lk.Version, pdu.Draft{
 		RoomID: lk.ID, Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content, Redacts: d.Redacts,
-		PrevEvents: b.head, AuthEvents: authIDs, Depth: b.depth + 1, OriginServerTS: ts,
+		PrevEvents: b.head, AuthEvents: authIDs, Depth: b.depth + 1, OriginServerTS: ts, Sticky: d.Sticky,
 		Hash: e.referenceHash(ctx, b),
 	}, e.Server, e.KeyID, e.Key)
 	if err != nil {

@@ -166,7 +166,29 @@ func (c *commit) storeEvent(ev *Event, nids map[string]int64) error {
 	if err := c.relate(ev); err != nil {
 		return err
 	}
+	if err := c.stick(ev); err != nil {
+		return err
+	}
 	return store.InsertEvent(c.tx, ev.row())
+}
+
+// MaxSticky and MaxStickyOfUser bound the events of a room, and those of one
+// sender there, that are sticky at a time. The oldest give way: what clients keep
+// by sticky events, later ones replace.
+const (
+	MaxSticky       = 2000
+	MaxStickyOfUser = 200
+)
+
+// stick remembers an event that is sticky.
+func (c *commit) stick(ev *Event) error {
+	at := now()
+	until := ev.StickyUntil(at)
+	if ev.Sticky <= 0 || until <= at {
+		return nil
+	}
+	s := store.StickyEvent{NID: ev.NID, Room: ev.Room, User: ev.Sender, Until: until}
+	return store.InsertStickyEvent(c.tx, s, MaxSticky, MaxStickyOfUser)
 }
 
 // setState makes a new version of the state in which event holds sk.

@@ -77,6 +77,7 @@ func (ev *Event) clientJSON() []byte {
 	}
 	b = append(b, `,"event_id":`...)
 	b = canonjson.Quote(b, ev.ID)
+	b = ev.AppendSticky(b)
 	b = append(b, `,"origin_server_ts":`...)
 	b = strconv.AppendInt(b, ev.OriginServerTS, 10)
 	if redaction {

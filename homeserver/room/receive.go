@@ -292,6 +292,9 @@ func (c *commit) storeIncoming(in *incoming) error {
 	if err := c.relate(ev); err != nil {
 		return err
 	}
+	if err := c.stick(ev); err != nil {
+		return err
+	}
 	if err := c.follow(old, c.next.State, ev); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ type Draft struct {
 	PrevEvents, AuthEvents []string // event ids
 	Depth                  int64    // capped at the greatest depth of the version
 	OriginServerTS         int64    // milliseconds since 1970
+	Sticky                 int64    // milliseconds for which the event is sticky; 0 for most
 
 	// Hash returns the reference hash (Event.ReferenceHash) of an event in
 	// PrevEvents or AuthEvents. Only room versions 1 and 2 need it.
@@ -156,6 +157,9 @@ func (w *eventWriter) event(b []byte) []byte {
 		b = append(b, `,"hashes":{"sha256":"`...)
 		b = append(b, w.hash...)
 		b = append(b, `"}`...)
+	}
+	if w.d.Sticky > 0 {
+		b = appendSticky(b, w.d.Sticky)
 	}
 	b = append(b, `,"origin_server_ts":`...)
 	b = strconv.AppendInt(b, w.d.OriginServerTS, 10)

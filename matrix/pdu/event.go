@@ -35,6 +35,7 @@ type Event struct {
 	PrevEvents, AuthEvents []string // event ids, also where the version has [id, hash] pairs
 	Depth                  int64
 	OriginServerTS         int64           // milliseconds since 1970
+	Sticky                 int64           // milliseconds for which the event asks to be sticky; see StickyUntil
 	Content                json.RawMessage // canonical object
 
 	// JSON is the canonical event with hashes and signatures. It has no

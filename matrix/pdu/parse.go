@@ -34,6 +34,7 @@ func Parse(v *roomver.Version, id string, json []byte) (*Event, error) {
 type fields struct {
 	auth, content, depth, eventID, hashes, ts, prev    []byte
 	redacts, roomID, sender, signatures, stateKey, typ []byte
+	sticky                                             []byte
 	unsigned                                           []byte
 }
 
@@ -64,6 +65,8 @@ func (f *fields) read(json []byte) error {
 			f.signatures = val
 		case "state_key":
 			f.stateKey = val
+		case stickyKey:
+			f.sticky = val
 		case "type":
 			f.typ = val
 		case "unsigned":
@@ -110,6 +113,7 @@ func (e *Event) fill(f *fields) error {
 	if e.OriginServerTS, ok = canonjson.Int(f.ts); !ok && f.ts != nil {
 		return fmt.Errorf("%w: origin_server_ts is not an integer", ErrFormat)
 	}
+	e.Sticky = stickyOf(f.sticky)
 	if err := e.fillRefs(f); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ CREATE TABLE delayed_events (
 	type TEXT NOT NULL,
 	state_key TEXT,
 	content BYTEA NOT NULL,
+	sticky BIGINT NOT NULL, -- ms, 0 for what is not sticky
 	delay BIGINT NOT NULL, -- ms
 	scheduled BIGINT NOT NULL, -- ms
 	run_at BIGINT NOT NULL, -- ms
@@ -19,3 +20,14 @@ CREATE TABLE delayed_events (
 CREATE INDEX delayed_events_due ON delayed_events (run_at) WHERE done = 0;
 CREATE INDEX delayed_events_usr ON delayed_events (usr, done);
 CREATE INDEX delayed_events_done ON delayed_events (done);
+
+-- Events that are sticky (MSC4354), until a time.
+CREATE TABLE sticky_events (
+	nid BIGINT NOT NULL PRIMARY KEY,
+	room BIGINT NOT NULL,
+	usr TEXT NOT NULL,
+	until BIGINT NOT NULL -- ms
+);
+CREATE INDEX sticky_events_room ON sticky_events (room, nid);
+CREATE INDEX sticky_events_usr ON sticky_events (room, usr, nid);
+CREATE INDEX sticky_events_until ON sticky_events (until);
