@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
+	"strings"
 
 	"hearth/base/mail"
 	"hearth/base/sms"
@@ -75,6 +76,26 @@ func (s *Server) mailPushes(key ed25519.PrivateKey) *pusher.Mail {
 			return string(owner) == user, err
 		},
 	}
+}
+
+// maySendLater keeps people who were restricted from saying what they had
+// scheduled before. That they leave a call, which is in state named after them,
+// is told all the same.
+func (s *Server) maySendLater(ctx context.Context, user string, stateKey *string) error {
+	if stateKey != nil && strings.Contains(*stateKey, user) {
+		return nil
+	}
+	u, err := s.accounts.User(ctx, user)
+	if err != nil {
+		if mxerr.From(err).Code == mxerr.NotFound {
+			err = nil // a user of an application service
+		}
+		return err
+	}
+	if u.Suspended || u.Locked || u.ShadowBanned {
+		return mxerr.New(mxerr.UserSuspended, "The account was restricted before this was sent")
+	}
+	return nil
 }
 
 // derived is a secret for one use, which lasts as long as the server's key.

@@ -170,7 +170,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
 	s.search = search.New(search.Config{DB: s.db, Server: name, Log: s.log})
 	s.notices = notice.New(notice.Config{DB: s.db, Rooms: s.rooms, Personal: s.personal})
-	s.delayed = delayed.New(delayed.Config{DB: s.db, Rooms: s.rooms, Log: s.log})
+	s.delayed = delayed.New(delayed.Config{DB: s.db, Rooms: s.rooms, MaySend: s.maySendLater, Log: s.log})
 	s.services = appservice.New(appservice.Config{
 		DB: s.db, Server: name, Registrations: services, Accounts: s.accounts, Rooms: s.rooms, Directory: s.directory,
 		Typing: s.typing, Receipts: s.receipts, Presence: s.presence, Keys: s.keys, Log: s.log,

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,6 +79,40 @@ func TestSuspended(t *testing.T) {
 			t.Errorf("the old way back: %v", got)
 		}
 		ask(t, bob, http.MethodPost, v3+"/join/"+url.PathEscape(kitchen), nil)
+	})
+}
+
+// TestSuspendedMeanwhile: what bob has scheduled is not said, but that he leaves a
+// call is.
+func TestSuspendedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		root, alice, bob := h.operatorOf(t), h.user(t, "alice"), h.user(t, "bob")
+		kitchen := ask(t, alice, http.MethodPost, v3+"/createRoom", map[string]any{
+			"preset": "public_chat", "power_level_content_override": map[string]any{"events": map[string]int{"org.example.call": 0}},
+		})["room_id"].(string)
+		ask(t, bob, http.MethodPost, v3+"/join/"+url.PathEscape(kitchen), nil)
+		in := v3 + "/rooms/" + url.PathEscape(kitchen)
+		const soon = "?org.matrix.msc4140.delay=1000"
+		ask(t, bob, http.MethodPut, in+"/send/m.room.message/1"+soon, map[string]string{"msgtype": "m.text", "body": "spam"})
+		ask(t, bob, http.MethodPut, in+"/state/org.example.call/"+url.PathEscape("_@bob:example.test_PHONE")+soon, map[string]string{})
+		ask(t, root, http.MethodPut, v1client+"/admin/suspend/@bob:example.test", map[string]bool{"suspended": true})
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			list := ask(t, bob, http.MethodGet, "/_matrix/client/unstable/org.matrix.msc4140/delayed_events", nil)["delayed_events"].([]any)
+			if len(list) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("still waiting: %v", list)
+			}
+			time.Sleep(5 * time.Millisecond) // there is nothing to wait for but the answer
+		}
+		var said []string
+		for _, ev := range ask(t, alice, http.MethodGet, in+"/messages?dir=b&limit=3", nil)["chunk"].([]any) {
+			said = append(said, ev.(map[string]any)["type"].(string))
+		}
+		if said[0] != "org.example.call" || slices.Contains(said, "m.room.message") {
+			t.Errorf("alice hears %v", said)
+		}
 	})
 }
 

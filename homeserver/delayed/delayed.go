@@ -46,7 +46,10 @@ const (
 type Config struct {
 	DB    *db.DB
 	Rooms *room.Engine
-	Log   *slog.Logger
+	// MaySend refuses an event whose sender may not speak any more. Nil lets all
+	// pass.
+	MaySend func(ctx context.Context, user string, stateKey *string) error
+	Log     *slog.Logger
 }
 
 // Engine keeps events until their time has come.
@@ -236,6 +239,11 @@ func (e *Engine) save(ctx context.Context, ev store.DelayedEvent) error {
 // send adds the event to its room. Should the server die before it has noted
 // that, the transaction id keeps the event from being sent twice.
 func (e *Engine) send(ctx context.Context, ev store.DelayedEvent) (eventID string, err error) {
+	if e.MaySend != nil {
+		if err := e.MaySend(ctx, ev.User, ev.StateKey); err != nil {
+			return "", err
+		}
+	}
 	sent, err := e.Rooms.Send(ctx, ev.RoomID, room.Draft{
 		Sender: ev.User, Type: ev.Type, StateKey: ev.StateKey, Content: ev.Content, Sticky: ev.Sticky, Device: room.DelayedDevice, TxnID: ev.ID,
 	})
