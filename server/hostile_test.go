@@ -136,8 +136,10 @@ func classes(code string) []int {
 		return []int{401}
 	case "M_FORBIDDEN", "M_GUEST_ACCESS_FORBIDDEN", "M_USER_DEACTIVATED", "M_USER_SUSPENDED", "M_THREEPID_DENIED", "M_THREEPID_AUTH_FAILED", "M_CONSENT_NOT_GIVEN":
 		return []int{403}
-	case "M_NOT_FOUND", "M_UNKNOWN_DEVICE":
+	case "M_NOT_FOUND":
 		return []int{404}
+	case "M_UNKNOWN_DEVICE":
+		return []int{404, 400} // 400 where an application service acts by it
 	case "M_UNRECOGNIZED":
 		return []int{404, 405}
 	case "M_TOO_LARGE":

@@ -59,6 +59,9 @@ type uploadKeysRes struct {
 // uploadKeys: client-server-api/#post_matrixclientv3keysupload
 func (a *Encryption) uploadKeys(ctx context.Context, r *http.Request, req uploadKeysReq) (uploadKeysRes, error) {
 	who := httpx.Who(ctx)
+	if who.Device == "" { // an application service that does not say by which device it acts
+		return uploadKeysRes{}, missing("device_id")
+	}
 	if id := r.PathValue("deviceId"); id != "" && id != who.Device {
 		return uploadKeysRes{}, mxerr.New(mxerr.InvalidParam, "The device in the path is not the one you are logged in with")
 	}

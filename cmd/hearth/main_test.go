@@ -325,6 +325,15 @@ func TestConfigVerbs(t *testing.T) {
 		t.Errorf("%v %v", shown, err)
 	}
 
+	// what it names is read, too
+	w.writeConfig("[appservices]\nfiles = [\"irc.yaml\"]\n")
+	if err := os.WriteFile("irc.yaml", []byte("id: irc\nurl: null\nas_token: a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.run("config", "check"); got.code != 1 || !strings.HasSuffix(got.err, "irc.yaml:1:1: hs_token is missing\n") {
+		t.Errorf("%+v", got)
+	}
+
 	w.writeConfig("[tunr]\nudp = 1\n[log]\nlevel = \"loud\"\n")
 	want := "hearth.toml:4:2: unknown section [tunr]; did you mean [turn]?\n" +
 		"hearth.toml:7:9: log.level: \"loud\" is not a choice; write \"debug\", \"info\", \"warn\" or \"error\"\n"

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -41,6 +42,9 @@ type Config struct {
 	Presence      *presence.Engine
 	Keys          *e2ee.Engine
 	Log           *slog.Logger
+	// AskTimeout is how long somebody waits who asked for a user or an alias; 0 for
+	// 10 seconds.
+	AskTimeout time.Duration
 }
 
 // Engine knows the services.
@@ -74,6 +78,9 @@ type Service struct {
 func New(c Config) *Engine {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.AskTimeout == 0 {
+		c.AskTimeout = 10 * time.Second
 	}
 	e := &Engine{Config: c, client: newClient()}
 	for _, r := range c.Registrations {

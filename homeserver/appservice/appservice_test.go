@@ -29,6 +29,7 @@ import (
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/homeserver/typing"
+	"hearth/matrix/mxerr"
 )
 
 const (
@@ -53,6 +54,7 @@ type house struct {
 	engine   *appservice.Engine
 	bridge   *bridge
 	file     string
+	patience time.Duration
 }
 
 func each(t *testing.T, more string, f func(h *house)) {
@@ -104,7 +106,7 @@ func (h *house) start() {
 		DB: h.db, Server: "test", Registrations: list, Accounts: accounts, Rooms: h.rooms,
 		Directory: directory.New(directory.Config{DB: h.db, Rooms: h.rooms, Server: "test"}),
 		Typing:    typing.New(h.rooms, h.hub), Receipts: h.receipts,
-		Presence: presence.New(presence.Config{DB: h.db, Rooms: h.rooms, Hub: h.hub}), Keys: h.keys,
+		Presence: presence.New(presence.Config{DB: h.db, Rooms: h.rooms, Hub: h.hub}), Keys: h.keys, AskTimeout: h.patience,
 	})
 	h.engine.Start(h.Context())
 }
@@ -159,10 +161,11 @@ func (h *house) write(messages ...store.DeviceMessage) {
 type bridge struct {
 	*httptest.Server
 	mu     sync.Mutex
-	status int    // what it answers, 0 for 200
-	body   string // with this
-	old    bool   // knows the paths of old only
-	all    []told // attempts
+	status int           // what it answers, 0 for 200
+	body   string        // with this
+	old    bool          // knows the paths of old only
+	stuck  chan struct{} // answers when it is closed; nil for at once
+	all    []told        // attempts
 	news   chan struct{}
 }
 
@@ -203,6 +206,12 @@ func newBridge(t testing.TB) *bridge {
 }
 
 func (b *bridge) serve(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	stuck := b.stuck
+	b.mu.Unlock()
+	if stuck != nil {
+		<-stuck
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	raw, _ := io.ReadAll(r.Body)
@@ -491,5 +500,60 @@ func TestKeysAreTold(t *testing.T) {
 		h.bridge.wait(h, "that bob is gone", func(all []told) bool {
 			return slices.ContainsFunc(all, func(one told) bool { return slices.Contains(one.Lists.Left, bob) })
 		})
+	})
+}
+
+// TestPingOfWhoDoesNotAnswer: a service is told why it cannot be reached
+// (client-server-api/#post_matrixclientv1appserviceappserviceidping).
+func TestPingOfWhoDoesNotAnswer(t *testing.T) {
+	each(t, "", func(h *house) {
+		h.patience = 50 * time.Millisecond
+		h.restart()
+		if _, err := h.engine.ByID("irc").Ping(h.Context(), "x"); err != nil {
+			h.Error(err)
+		}
+		stuck := make(chan struct{})
+		h.bridge.mu.Lock()
+		h.bridge.stuck = stuck
+		h.bridge.mu.Unlock()
+		_, err := h.engine.ByID("irc").Ping(h.Context(), "x")
+		if e := mxerr.From(err); e.Code != "M_CONNECTION_TIMEOUT" || e.HTTPStatus() != 504 {
+			h.Errorf("a bridge that is stuck: %v", err)
+		}
+		close(stuck)
+		h.engine.Stop()
+		h.file = write(h, "id: irc\nurl: null\nas_token: a\nhs_token: h\nsender_localpart: ircbot\nnamespaces: {}\n")
+		h.start()
+		_, err = h.engine.ByID("irc").Ping(h.Context(), "x")
+		if e := mxerr.From(err); e.Code != "M_URL_NOT_SET" || e.HTTPStatus() != 400 {
+			h.Errorf("a service that is told nothing: %v", err)
+		}
+	})
+}
+
+// TestStrangersDoNotDrownABridge: as many questions as there may be are asked of a
+// bridge at a time. Who comes then finds nothing.
+func TestStrangersDoNotDrownABridge(t *testing.T) {
+	const most = 64
+	each(t, "  aliases: [{exclusive: true, regex: '#irc_.*'}]\n", func(h *house) {
+		stuck := make(chan struct{})
+		h.bridge.mu.Lock()
+		h.bridge.stuck = stuck
+		h.bridge.mu.Unlock()
+		found := make(chan bool, 3*most)
+		for i := range 3 * most {
+			go func() { found <- h.engine.WantAlias(h.Context(), "", fmt.Sprintf("#irc_%d:test", i)) }()
+		}
+		for range 2 * most {
+			if <-found {
+				h.Error("a question was answered")
+			}
+		}
+		close(stuck)
+		for range most {
+			if !<-found {
+				h.Error("a question was not answered")
+			}
+		}
 	})
 }

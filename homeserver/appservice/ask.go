@@ -21,8 +21,6 @@ import (
 
 const (
 	sendTimeout = 30 * time.Second
-	// askTimeout is how long somebody waits who asked for a user or an alias.
-	askTimeout = 10 * time.Second
 	// maxAnswer bounds what a service answers, in bytes.
 	maxAnswer = 1 << 20
 	// maxAsking bounds the questions to one service at a time, since strangers can
@@ -150,7 +148,7 @@ func (s *Service) question(ctx context.Context, path string) ([]byte, error) {
 	default:
 		return nil, errBusy
 	}
-	answer, err := s.call(ctx, http.MethodGet, path, nil, askTimeout)
+	answer, err := s.call(ctx, http.MethodGet, path, nil, s.e.AskTimeout)
 	if _, refused := errors.AsType[*statusError](err); err != nil && !refused {
 		s.e.Log.WarnContext(ctx, "an application service did not answer", "id", s.ID, "err", err)
 	}
@@ -210,7 +208,7 @@ func (s *Service) Ping(ctx context.Context, txn string) (time.Duration, error) {
 		return 0, err
 	}
 	start := time.Now()
-	_, err = s.call(ctx, http.MethodPost, "/ping", body, askTimeout)
+	_, err = s.call(ctx, http.MethodPost, "/ping", body, s.e.AskTimeout)
 	took := time.Since(start)
 	var refused *statusError
 	var slow net.Error

@@ -19,6 +19,12 @@ func TestBounds(t *testing.T) {
 		e.noteReceipt(store.Receipt{Kind: receipt.Read, At: int64(i)})
 		e.Claimed("@bot:x", fmt.Sprint(i))
 	}
+	s.giveBack(s.take())
+	for range 2 {
+		f := s.take()
+		s.giveBack(f)
+		s.giveBack(f) // as if as much had come meanwhile
+	}
 	f := s.fresh
 	if len(f.typing) != maxFresh || len(f.presence) != maxFresh || len(f.keys) != maxFresh || len(f.receipts) > maxFresh {
 		t.Errorf("%d typing, %d presence, %d keys, %d receipts", len(f.typing), len(f.presence), len(f.keys), len(f.receipts))

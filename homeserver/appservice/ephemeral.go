@@ -117,13 +117,37 @@ func (e *Engine) Copy(tx *db.Tx, mail []store.DeviceMessage) error {
 	return nil
 }
 
-// passing adds what is new of that which passes, as far as it is the service's
-// business, as events (application-service-api/#pushing-ephemeral-data).
-func (s *Service) passing(ctx context.Context, p *parcel) error {
+// take returns what is new of that which passes, and gives it up.
+func (s *Service) take() ephemeral {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	f := s.fresh
 	s.fresh = ephemeral{}
-	s.mu.Unlock()
+	return f
+}
+
+// giveBack undoes take. What has come since is kept first.
+func (s *Service) giveBack(f ephemeral) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fresh.receipts = append(f.receipts, s.fresh.receipts...)
+	if over := len(s.fresh.receipts) - maxFresh; over > 0 {
+		s.fresh.receipts = slices.Delete(s.fresh.receipts, 0, over)
+	}
+	for nid := range f.typing {
+		keep(&s.fresh.typing, nid)
+	}
+	for user := range f.presence {
+		keep(&s.fresh.presence, user)
+	}
+	for d := range f.keys {
+		keep(&s.fresh.keys, d)
+	}
+}
+
+// passing adds what is new of that which passes, as far as it is the service's
+// business, as events (application-service-api/#pushing-ephemeral-data).
+func (s *Service) passing(ctx context.Context, f ephemeral, p *parcel) error {
 	for d := range f.keys {
 		if err := s.keysLeft(ctx, d, p); err != nil {
 			return err

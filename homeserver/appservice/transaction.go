@@ -79,8 +79,21 @@ func (p *parcel) encode() ([]byte, error) {
 }
 
 // compose gathers what a service is to be told behind a position. What passes is
-// told when it has heard all else: it is about now.
+// told when it has heard all else: it is about now. It is taken before the stream is
+// looked at, for it may be the service's business by an event that has just come.
 func (s *Service) compose(ctx context.Context, pos int64) (*parcel, error) {
+	f := s.take()
+	p, err := s.lasting(ctx, pos)
+	if err == nil && !p.more {
+		err = s.passing(ctx, f, p)
+	} else {
+		s.giveBack(f)
+	}
+	return p, err
+}
+
+// lasting is compose without what passes.
+func (s *Service) lasting(ctx context.Context, pos int64) (*parcel, error) {
 	p := &parcel{upto: s.e.DB.Position(), came: map[string]bool{}, went: map[string]bool{}}
 	if err := s.events(ctx, pos, p); err != nil {
 		return nil, err
@@ -95,10 +108,7 @@ func (s *Service) compose(ctx context.Context, pos int64) (*parcel, error) {
 			return nil, err
 		}
 	}
-	if p.more {
-		return p, nil
-	}
-	return p, s.passing(ctx, p)
+	return p, nil
 }
 
 // events adds the events behind a position that are the service's business, until
