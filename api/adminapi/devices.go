@@ -61,6 +61,8 @@ type device struct {
 	LastSeenAgent *string     `json:"last_seen_user_agent"` // not kept
 	LastSeenTS    *int64      `json:"last_seen_ts"`         // ms
 	UserID        mxid.UserID `json:"user_id"`
+	// Dehydrated is told of all devices of a user who has a dehydrated one.
+	Dehydrated *bool `json:"dehydrated,omitempty"`
 }
 
 func deviceOf(user mxid.UserID, d account.Device) device {
@@ -96,7 +98,21 @@ func (a *API) listDevices(ctx context.Context, r *http.Request, _ httpx.None) (d
 	for i, d := range list {
 		res.Devices[i] = deviceOf(user, d)
 	}
-	return res, err
+	if err != nil {
+		return res, err
+	}
+	asleep, err := a.Keys.DehydratedDevice(ctx, string(user))
+	if err != nil {
+		if mxerr.From(err).Code == mxerr.NotFound {
+			err = nil
+		}
+		return res, err
+	}
+	for i := range res.Devices {
+		is := res.Devices[i].DeviceID == asleep.Device
+		res.Devices[i].Dehydrated = &is
+	}
+	return res, nil
 }
 
 func (a *API) getDevice(ctx context.Context, r *http.Request, _ httpx.None) (device, error) {

@@ -177,13 +177,9 @@ func (a *API) scheduledTasks(ctx context.Context, r *http.Request, _ httpx.None)
 
 func taskOf(t steward.Task) task {
 	out := task{ID: t.ID, Action: actions[t.Kind], Status: t.Status, TS: t.At, ResourceID: t.Target, Result: json.RawMessage("null")}
-	switch t.Status {
-	case "complete":
+	out.Error = failure(t.Job)
+	if t.Status == "complete" {
 		out.Result = t.Result
-	case "failed":
-		var why struct{ Error string }
-		_ = json.Unmarshal(t.Result, &why) // what we wrote
-		out.Error = &why.Error
 	}
 	return out
 }

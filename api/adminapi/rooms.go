@@ -343,32 +343,30 @@ func (a *API) deleteRoom(ctx context.Context, r *http.Request, f fields) (delete
 	return deleteIDRes{job}, err
 }
 
-// jobStatus is how Synapse calls the state of a job.
-func jobStatus(j steward.Job, active string) string {
-	if j.Status == "active" {
-		return active
-	}
-	return j.Status
-}
-
 type deleteStatusRes struct {
-	DeleteID string          `json:"delete_id,omitempty"`
+	DeleteID string          `json:"delete_id"`
+	RoomID   string          `json:"room_id"`
 	Status   string          `json:"status"`
 	Error    *string         `json:"error,omitempty"`
 	Shutdown json.RawMessage `json:"shutdown_room"`
 }
 
 func deleteStatusOf(j steward.Job) deleteStatusRes {
-	res := deleteStatusRes{Status: jobStatus(j, "purging"), Shutdown: j.Result}
-	if j.Status == "failed" {
-		var why struct{ Error string }
-		_ = json.Unmarshal(j.Result, &why) // what we wrote
-		res.Error = &why.Error
-	}
+	res := deleteStatusRes{DeleteID: j.ID, RoomID: j.Target, Status: j.Status, Error: failure(j), Shutdown: j.Result}
 	if j.Status != "complete" {
 		res.Shutdown = json.RawMessage(`{"kicked_users":[],"failed_to_kick_users":[],"local_aliases":[],"new_room_id":null}`)
 	}
 	return res
+}
+
+// failure is why a job failed, nil if it has not.
+func failure(j steward.Job) *string {
+	if j.Status != "failed" {
+		return nil
+	}
+	var why struct{ Error string }
+	_ = json.Unmarshal(j.Result, &why) // what we wrote
+	return &why.Error
 }
 
 // deleteStatusOf tells two paths apart that overlap.
@@ -398,9 +396,7 @@ func (a *API) deleteStatusOfRoom(ctx context.Context, r *http.Request, _ httpx.N
 		err = mxerr.New(mxerr.NotFound, "No delete task for room_id '%s' found", r.PathValue("roomId"))
 	}
 	for _, j := range jobs {
-		one := deleteStatusOf(j)
-		one.DeleteID = j.ID
-		res.Results = append(res.Results, one)
+		res.Results = append(res.Results, deleteStatusOf(j))
 	}
 	return res, err
 }
@@ -438,9 +434,14 @@ func (a *API) purgeHistory(ctx context.Context, r *http.Request, f fields) (purg
 	return purgeIDRes{id}, err
 }
 
-func (a *API) purgeStatus(ctx context.Context, r *http.Request, _ httpx.None) (map[string]string, error) {
+type purgeStatusRes struct {
+	Status string  `json:"status"`
+	Error  *string `json:"error,omitempty"`
+}
+
+func (a *API) purgeStatus(ctx context.Context, r *http.Request, _ httpx.None) (purgeStatusRes, error) {
 	j, err := a.Steward.Job(ctx, r.PathValue("purgeId"))
-	return map[string]string{"status": j.Status}, err
+	return purgeStatusRes{j.Status, failure(j)}, err
 }
 
 type roomSize struct {

@@ -154,6 +154,7 @@ func (s *Steward) do(ctx context.Context, j store.Job) {
 // Job is how far a job is.
 type Job struct {
 	ID, Status string
+	Target     string // a room or a user
 	Result     json.RawMessage
 }
 
@@ -161,7 +162,7 @@ type Job struct {
 func (s *Steward) Job(ctx context.Context, id string) (j Job, err error) {
 	err = s.DB.Read(ctx, func(tx *db.Tx) error {
 		row, err := store.JobByID(tx, id)
-		j = Job{row.ID, row.Status, row.Result}
+		j = Job{row.ID, row.Status, row.Target, row.Result}
 		return err
 	})
 	if errors.Is(err, db.ErrNoRow) || errors.Is(err, db.ErrText) {
@@ -175,7 +176,7 @@ func (s *Steward) Jobs(ctx context.Context, target string) (jobs []Job, err erro
 	err = s.DB.Read(ctx, func(tx *db.Tx) error {
 		rows, err := store.JobsOf(tx, target)
 		for _, row := range rows {
-			jobs = append(jobs, Job{row.ID, row.Status, row.Result})
+			jobs = append(jobs, Job{row.ID, row.Status, row.Target, row.Result})
 		}
 		return err
 	})

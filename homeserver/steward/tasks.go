@@ -16,9 +16,8 @@ const maxTasks = 1000
 // Task is a job as a list shows it.
 type Task struct {
 	Job
-	Kind   string // "delete", "purge" or "redact"
-	Target string // a room or a user
-	At     int64  // ms
+	Kind string // "delete", "purge" or "redact"
+	At   int64  // ms
 }
 
 // Tasks lists jobs, the newest first. Empty strings stand for all, as does 0 for
@@ -30,7 +29,7 @@ func (s *Steward) Tasks(ctx context.Context, kind, target, status string, before
 	err = s.DB.Read(ctx, func(tx *db.Tx) error {
 		rows, err := store.ListJobs(tx, kind, target, status, before, maxTasks)
 		for _, j := range rows {
-			tasks = append(tasks, Task{Job{j.ID, j.Status, j.Result}, j.Kind, j.Target, j.At})
+			tasks = append(tasks, Task{Job{j.ID, j.Status, j.Target, j.Result}, j.Kind, j.At})
 		}
 		return err
 	})
