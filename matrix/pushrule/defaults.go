@@ -25,6 +25,11 @@ func Defaults(userID string) Ruleset {
 func defaultOverride(userID string) List {
 	off := rule(master, silent)
 	off.Enabled = false
+	me := Condition{Kind: "event_property_contains", Key: `content.m\.mentions.user_ids`, Value: text(userID)}
+	room := []Condition{
+		{Kind: "event_property_is", Key: `content.m\.mentions.room`, Value: json.RawMessage("true")},
+		{Kind: "sender_notification_permission", Key: "room"},
+	}
 	return slices.Concat(List{
 		off,
 		rule(".m.rule.suppress_notices", silent, match("content.msgtype", "m.notice")),
@@ -35,16 +40,10 @@ func defaultOverride(userID string) List {
 			match("state_key", userID),
 		),
 		rule(".m.rule.member_event", silent, match("type", "m.room.member")),
-	}, rings(userID), List{
-		rule(
-			".m.rule.is_user_mention", highlight(sound("default")),
-			Condition{Kind: "event_property_contains", Key: `content.m\.mentions.user_ids`, Value: text(userID)},
-		),
-		rule(
-			".m.rule.is_room_mention", highlight(notify),
-			Condition{Kind: "event_property_is", Key: `content.m\.mentions.room`, Value: json.RawMessage("true")},
-			Condition{Kind: "sender_notification_permission", Key: "room"},
-		),
+	}, rings("me", me), List{
+		rule(".m.rule.is_user_mention", highlight(sound("default")), me),
+	}, rings("room", room...), List{
+		rule(".m.rule.is_room_mention", highlight(notify), room...),
 		rule(".m.rule.tombstone", highlight(notify), match("type", "m.room.tombstone"), match("state_key", "")),
 		rule(".m.rule.reaction", silent, match("type", "m.reaction")),
 		rule(".m.rule.room.server_acl", silent, match("type", "m.room.server_acl"), match("state_key", "")),
@@ -95,19 +94,29 @@ func defaultPostContent() List {
 	return List{silence, rule(name+"subscribed_thread", sound("default"), subscribed(true))}
 }
 
-// rings are rules by which a call rings at those whom its notification mentions
-// (MSC4075). One that need not ring is left to the rules for mentions.
-func rings(userID string) List {
-	var l List
-	for _, v := range []struct{ name, typ, how string }{
-		{".m.rule.rtc.", "m.rtc.notification", "content.application.notification_type"},
-		{".org.matrix.msc4075.rule.rtc.", "org.matrix.msc4075.rtc.notification", "content.notification_type"},
-	} {
-		l = append(l, rule(v.name+"ring_for_me", sound("ring"), match("type", v.typ), match(v.how, "ring"),
-			Condition{Kind: "event_property_contains", Key: `content.m\.mentions.user_ids`, Value: text(userID)}),
-			rule(v.name+"ring_for_room", sound("ring"), match("type", v.typ), match(v.how, "ring"),
-				Condition{Kind: "event_property_is", Key: `content.m\.mentions.room`, Value: json.RawMessage("true")},
-				Condition{Kind: "sender_notification_permission", Key: "room"}))
+// invite is what clients send to call others into a session (MSC4075): its name,
+// and that of the rules by which it rings.
+type invite struct {
+	rule, typ string
+	only      []Condition
+}
+
+// invites are the event as it is to be called, as it is called while the MSC is not
+// accepted, and as it was called before, when it could also mean not to ring.
+// Clients still send that.
+func invites() []invite {
+	return []invite{
+		{".m.rule.rtc.invite_for_", "m.rtc.invite", nil},
+		{".org.matrix.msc4075.rule.rtc.invite_for_", "org.matrix.msc4075.rtc.invite", nil},
+		{".org.matrix.msc4075.rule.rtc.ring_for_", "org.matrix.msc4075.rtc.notification", []Condition{match("content.notification_type", "ring")}},
+	}
+}
+
+// rings are the rules by which invites that mention somebody ring.
+func rings(whom string, mention ...Condition) (l List) {
+	for _, i := range invites() {
+		c := append([]Condition{match("type", i.typ)}, i.only...)
+		l = append(l, rule(i.rule+whom, sound("ring"), append(c, mention...)...))
 	}
 	return l
 }

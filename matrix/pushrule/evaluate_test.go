@@ -3,6 +3,7 @@ package pushrule
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -29,6 +30,10 @@ func said(body string) Event {
 func textWith(key, value string) []byte {
 	b, _ := json.Marshal(map[string]string{"msgtype": "m.text", key: value})
 	return b
+}
+
+func call(typ, content string) Event {
+	return Event{Type: typ, Sender: bob, RoomID: den, Content: json.RawMessage(content)}
 }
 
 func levels(sender, room int64) Context {
@@ -71,6 +76,13 @@ func TestDefaultRules(t *testing.T) {
 		{"an edit", message(`{"body":"*","m.relates_to":{"rel_type":"m.replace","event_id":"$0"}}`), pair, ".m.rule.suppress_edits"},
 		{"an edit that mentions", message(`{"m.relates_to":{"rel_type":"m.replace"},"m.mentions":{"user_ids":["` + alice + `"]}}`), pair, ".m.rule.is_user_mention nh default"},
 		{"a call", Event{Type: "m.call.invite", Sender: bob, RoomID: den}, crowd, ".m.rule.call n ring"},
+		{"an invitation to a call", call("m.rtc.invite", `{"m.mentions":{"user_ids":["`+alice+`"]}}`), crowd, ".m.rule.rtc.invite_for_me n ring"},
+		{"an invitation to a call by its name of today", call("org.matrix.msc4075.rtc.invite", `{"m.mentions":{"user_ids":["`+alice+`"]}}`), crowd, ".org.matrix.msc4075.rule.rtc.invite_for_me n ring"},
+		{"an invitation to a call for everybody", call("m.rtc.invite", `{"m.mentions":{"room":true}}`), levels(50, 50), ".m.rule.rtc.invite_for_room n ring"},
+		{"such an invitation by somebody who may not", call("m.rtc.invite", `{"m.mentions":{"room":true}}`), levels(49, 50), ""},
+		{"an invitation to a call for nobody", call("m.rtc.invite", `{}`), crowd, ""},
+		{"a call rings", call("org.matrix.msc4075.rtc.notification", `{"notification_type":"ring","m.mentions":{"room":true}}`), levels(50, 50), ".org.matrix.msc4075.rule.rtc.ring_for_room n ring"},
+		{"a call need not ring", call("org.matrix.msc4075.rtc.notification", `{"notification_type":"notification","m.mentions":{"user_ids":["`+alice+`"]}}`), crowd, ".m.rule.is_user_mention nh default"},
 		{"an encrypted event between two", Event{Type: "m.room.encrypted", Sender: bob, RoomID: den}, pair, ".m.rule.encrypted_room_one_to_one n default"},
 		{"an encrypted event in a group", Event{Type: "m.room.encrypted", Sender: bob, RoomID: den}, crowd, ".m.rule.encrypted n"},
 		{"a poll starts", Event{Type: "org.matrix.msc3381.poll.start", Sender: bob, RoomID: den}, crowd, ".org.matrix.msc3930.rule.poll_start n"},
@@ -317,5 +329,20 @@ func BenchmarkCompileDefaults(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		Compile(Stored{}.Apply(alice), alice)
+	}
+}
+
+// TestCallsComeBeforeMentions: people set calls and mentions each as they like,
+// so the rules for calls stand right before those (MSC4075).
+func TestCallsComeBeforeMentions(t *testing.T) {
+	var order []string
+	for _, r := range Defaults(alice).Override {
+		order = append(order, r.ID)
+	}
+	for call, mention := range map[string]string{"me": ".m.rule.is_user_mention", "room": ".m.rule.is_room_mention"} {
+		i := slices.Index(order, ".m.rule.rtc.invite_for_"+call)
+		if i < 0 || i+3 != slices.Index(order, mention) {
+			t.Errorf("the rules for calls are not right before %s: %v", mention, order)
+		}
 	}
 }
