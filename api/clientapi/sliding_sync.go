@@ -21,7 +21,41 @@ func (a *Sync) slidingSyncRoutes() []httpx.Route {
 		In:      httpx.Root,
 		Auth:    httpx.Guest,
 		Handler: httpx.Patient(a.slidingSync),
+	}, {
+		Pattern: "GET /thread_subscriptions",
+		In:      []string{"/_matrix/client/unstable/io.element.msc4308"},
+		Auth:    httpx.User,
+		Handler: httpx.JSON(a.getThreadSubscriptions),
 	}}
+}
+
+// getThreadSubscriptions: MSC4308, "Companion endpoint for backpaginating thread
+// subscription changes"
+func (a *Sync) getThreadSubscriptions(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
+	q := r.URL.Query()
+	if q.Get("dir") != "b" {
+		return nil, mxerr.New(mxerr.InvalidParam, "dir must be b: there is no other way through thread subscriptions")
+	}
+	limit, err := httpx.IntQuery(r, "limit", feed.DefaultThreads, feed.MaxThreads)
+	if err != nil {
+		return nil, err
+	}
+	if limit == 0 {
+		return nil, mxerr.New(mxerr.InvalidParam, "limit must be greater than 0")
+	}
+	after, upto := int64(0), a.Feed.Hub.Pos()
+	if s := q.Get("to"); s != "" {
+		if after, err = feed.ParsePlace(s); err != nil {
+			return nil, err
+		}
+	}
+	if s := q.Get("from"); s != "" {
+		if upto, err = feed.ParsePlace(s); err != nil {
+			return nil, err
+		}
+	}
+	out, _, err := a.Feed.AppendThreads(ctx, nil, "end", httpx.Who(ctx).User, after, upto, limit)
+	return out, err
 }
 
 // slidingSync: MSC4186. The unstable endpoint takes some parameters from the

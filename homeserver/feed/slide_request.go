@@ -60,7 +60,7 @@ type SlideExtensions struct {
 	AccountData SlideExtension `json:"account_data"`
 	Receipts    SlideExtension `json:"receipts"`
 	Typing      SlideExtension `json:"typing"`
-	Threads     SlideExtension `json:"io.element.msc4308.thread_subscriptions"`
+	Threads     SlideThreads   `json:"io.element.msc4308.thread_subscriptions"`
 	Sticky      SlideSticky    `json:"org.matrix.msc4354.sticky_events"`
 }
 
