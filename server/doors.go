@@ -37,7 +37,7 @@ func (s *Server) buildDoors() {
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
 	rooms := &clientapi.Rooms{
 		Joined: s.followUpgrade,
-		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Steward: s.steward, People: s.people, Notices: s.notices, Delayed: s.delayed, Services: s.services, Stopping: s.feed.Stopping(),
+		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Presence: s.presence, Steward: s.steward, People: s.people, Notices: s.notices, Delayed: s.delayed, Services: s.services, Stopping: s.feed.Stopping(),
 		Spaces: &spaces.Engine{DB: s.db, Rooms: s.rooms, Directory: s.directory, Blocked: s.steward.BlockedBy},
 	}
 	s.router.Add(rooms.Routes()...)

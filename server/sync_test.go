@@ -110,3 +110,27 @@ func TestJoinTellsMore(t *testing.T) {
 		}
 	})
 }
+
+// TestInitialSyncShowsWhoIsThere: the sync of old has the presence of those who
+// share a room with the user, and of nobody else.
+func TestInitialSyncShowsWhoIsThere(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice, bob, stranger := h.user(t, "alice"), h.user(t, "bob"), h.user(t, "stranger")
+		room(t, alice, bob)
+		for _, who := range []*e2e.Client{bob, stranger} {
+			sync1(t, who, nil)
+		}
+		var res struct {
+			Presence []struct {
+				Sender, Type string
+				Content      struct{ Presence string }
+			}
+		}
+		if err := alice.Do(t.Context(), http.MethodGet, v3+"/initialSync", nil, &res); err != nil {
+			t.Fatal(err)
+		}
+		if p := res.Presence; len(p) != 1 || p[0].Sender != bob.UserID || p[0].Type != "m.presence" || p[0].Content.Presence != "online" {
+			t.Errorf("alice is told %+v", p)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package clientapi
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"hearth/api/httpx"
 	"hearth/base/store"
 	"hearth/homeserver/feed"
+	"hearth/homeserver/presence"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
@@ -53,7 +55,11 @@ func (a *Rooms) initialSync(ctx context.Context, r *http.Request, _ httpx.None) 
 			return nil, err
 		}
 	}
-	out = append(out, `],"presence":[],"account_data":`...)
+	out = append(out, `],"presence":`...)
+	if out, err = a.appendPresence(ctx, out, user); err != nil {
+		return nil, err
+	}
+	out = append(out, `,"account_data":`...)
 	var data []store.AccountData
 	if a.Personal != nil {
 		if data, err = a.Personal.In(ctx, user, 0); err != nil {
@@ -62,6 +68,25 @@ func (a *Rooms) initialSync(ctx context.Context, r *http.Request, _ httpx.None) 
 	}
 	out = appendAccountData(out, data)
 	return append(out, `,"end":"`+now.String()+`"}`...), nil
+}
+
+// appendPresence appends the presence of those who are there and share a room with
+// user.
+func (a *Rooms) appendPresence(ctx context.Context, out []byte, user string) ([]byte, error) {
+	events := []presence.Event{}
+	var failed error
+	if a.Presence != nil && a.Presence.Enabled() {
+		events = a.Presence.Since(0, func(other string) bool {
+			ok, err := a.Presence.Shares(ctx, user, other)
+			failed = cmp.Or(failed, err)
+			return ok
+		})
+	}
+	if failed != nil {
+		return out, failed
+	}
+	raw, err := json.Marshal(events)
+	return append(out, raw...), err
 }
 
 // appendRoomOf appends a room of /initialSync: all of it for those who are or

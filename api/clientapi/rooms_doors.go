@@ -16,6 +16,7 @@ import (
 	"hearth/homeserver/notice"
 	"hearth/homeserver/people"
 	"hearth/homeserver/personal"
+	"hearth/homeserver/presence"
 	"hearth/homeserver/room"
 	"hearth/homeserver/search"
 	"hearth/homeserver/spaces"
@@ -35,7 +36,8 @@ type Rooms struct {
 	Hub       *notify.Hub
 	Search    *search.Engine
 	People    *people.Directory
-	Notices   *notice.Engine // nil for none
+	Presence  *presence.Engine // nil for none
+	Notices   *notice.Engine   // nil for none
 	Delayed   *delayed.Engine
 	Services  *appservice.Engine
 	Spaces    *spaces.Engine
