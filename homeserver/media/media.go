@@ -45,9 +45,7 @@ const (
 type Engine struct {
 	Config
 
-	// keeping orders what adds and what removes bytes, which several files may
-	// share.
-	keeping sync.RWMutex
+	holds holds
 	// drawing is held by who makes a thumbnail: a picture may take much memory.
 	drawing chan struct{}
 
@@ -60,7 +58,7 @@ func New(c Config) *Engine {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{Config: c, drawing: make(chan struct{}, 1), waiting: map[string][]chan struct{}{}}
+	return &Engine{Config: c, holds: holds{of: map[string]*hold{}}, drawing: make(chan struct{}, 1), waiting: map[string][]chan struct{}{}}
 }
 
 // File is a file that somebody looks at. The reader closes Content.
@@ -103,8 +101,7 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		return err
 	}
 	m.Type, m.Name, m.Size, m.Hash, m.Expires, m.Used = u.Type, u.Name, draft.Size, draft.Name, 0, time.Now().UnixMilli()
-	e.keeping.RLock()
-	defer e.keeping.RUnlock()
+	defer e.holds.take(m.Hash)()
 	if err := draft.Keep(ctx); err != nil {
 		return err
 	}

@@ -47,8 +47,6 @@ func (e *Engine) Sums(ctx context.Context, q store.MediaSumQuery) (page []store.
 // Delete removes files with their thumbnails, and the bytes that nothing else is
 // made of. It returns the ids of those that were there.
 func (e *Engine) Delete(ctx context.Context, files []Info) (ids []string, err error) {
-	e.keeping.Lock()
-	defer e.keeping.Unlock()
 	for _, m := range files {
 		var unused []string
 		err := e.DB.Write(ctx, func(tx *db.Tx) (err error) {
@@ -60,7 +58,7 @@ func (e *Engine) Delete(ctx context.Context, files []Info) (ids []string, err er
 		}
 		ids = append(ids, m.ID)
 		for _, hash := range unused {
-			if err := e.Blobs.Delete(ctx, hash); err != nil {
+			if err := e.drop(ctx, hash); err != nil {
 				return ids, err
 			}
 		}

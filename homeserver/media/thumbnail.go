@@ -3,6 +3,7 @@ package media
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image"
 	"image/color"
 	_ "image/gif" // the kinds of pictures that thumbnails are made of
@@ -144,19 +145,37 @@ func (e *Engine) draw(ctx context.Context, m store.Media, want size) (t store.Th
 	if err != nil {
 		return t, err
 	}
-	e.keeping.RLock()
-	defer e.keeping.RUnlock()
-	if small != nil {
-		draft, err := e.Blobs.Write(ctx, bytes.NewReader(small))
-		if err != nil {
-			return t, err
-		}
-		if err := draft.Keep(ctx); err != nil {
-			return t, err
-		}
-		t.Type, t.Size, t.Hash = typ, draft.Size, draft.Name
+	if small == nil {
+		return t, e.keepThumbnail(ctx, t)
 	}
-	return t, e.DB.Write(ctx, func(tx *db.Tx) error { return store.SetThumbnail(tx, t) })
+	draft, err := e.Blobs.Write(ctx, bytes.NewReader(small))
+	if err != nil {
+		return t, err
+	}
+	t.Type, t.Size, t.Hash = typ, draft.Size, draft.Name
+	release := e.holds.take(t.Hash)
+	if err = draft.Keep(ctx); err == nil {
+		err = e.keepThumbnail(ctx, t)
+	}
+	release()
+	if err != nil {
+		err = errors.Join(err, e.drop(context.WithoutCancel(ctx), t.Hash))
+	}
+	return t, err
+}
+
+// keepThumbnail stores a thumbnail of a file that is still there.
+func (e *Engine) keepThumbnail(ctx context.Context, t store.Thumbnail) error {
+	return e.DB.Write(ctx, func(tx *db.Tx) error {
+		there, err := store.MediaWithBytes(tx, t.Source)
+		if err == nil && !there {
+			err = errNotFound()
+		}
+		if err != nil {
+			return err
+		}
+		return store.SetThumbnail(tx, t)
+	})
 }
 
 func errTooLarge() error {
