@@ -143,6 +143,12 @@ func TestBridgesAreNotAsked(t *testing.T) {
 				t.Errorf("the key %s: %v", key, err)
 			}
 		}
+		var one struct {
+			LastSeen int64 `json:"last_seen_ts"`
+		}
+		if err := actFor(t, as, carol, http.MethodGet, v3+"/devices/ONE", nil, &one); err != nil || one.LastSeen == 0 {
+			t.Errorf("the device was last seen at %d, %v", one.LastSeen, err)
+		}
 		if err := actFor(t, as, carol, http.MethodPost, v3+"/delete_devices", map[string]any{"devices": []string{"ONE", "TWO"}}, nil); err != nil {
 			t.Error(err)
 		}

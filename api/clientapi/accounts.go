@@ -40,6 +40,9 @@ var _ httpx.Authenticator = (*Accounts)(nil)
 func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Identity) (*httpx.Caller, error) {
 	if s := a.Services.ByToken(token); s != nil {
 		u, err := s.Act(ctx, as.User, as.Device)
+		if err == nil && as.Device != "" {
+			a.Engine.Saw(u.ID, as.Device, httpx.Addr(ctx))
+		}
 		return &httpx.Caller{
 			User: string(u.ID), Device: as.Device, Admin: u.Admin, Token: token, Service: s.ID, Unlimited: s.Free(string(u.ID)),
 			Locked: u.Locked, Suspended: u.Suspended, ShadowBanned: u.ShadowBanned,

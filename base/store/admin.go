@@ -129,7 +129,7 @@ func StateCounts(tx *db.Tx) (map[int64]int64, error) {
 // DeleteRoom removes a room, so that nothing can be added to it, with its state,
 // names and members. What it said goes by DeleteRoomEvents.
 func DeleteRoom(tx *db.Tx, nid int64) error {
-	for _, table := range []string{"aliases", "receipts", "current_state", "memberships", "sticky_events"} {
+	for _, table := range []string{"aliases", "receipts", "current_state", "memberships", "sticky_events", "appservice_rooms"} {
 		if err := tx.Exec(`DELETE FROM `+table+` WHERE room = $1`, nid); err != nil {
 			return err
 		}

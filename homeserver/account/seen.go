@@ -7,6 +7,7 @@ import (
 
 	"hearth/base/db"
 	"hearth/base/store"
+	"hearth/matrix/mxid"
 )
 
 const (
@@ -57,6 +58,11 @@ func (s *seen) latest(user, device string) (sighting, bool) {
 	defer s.mu.Unlock()
 	note, ok := s.notes[seenDevice{user, device}]
 	return note, ok
+}
+
+// Saw notes that a device is in use whose requests come without a token of its own.
+func (e *Engine) Saw(user mxid.UserID, device, addr string) {
+	e.seen.note(string(user), device, addr, e.nowMS())
 }
 
 func (e *Engine) writeSeen(ctx context.Context) {

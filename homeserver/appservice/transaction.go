@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// batch bounds the events that are looked at in one step.
-	batch = 200
+	// batch bounds the events that are read at a time.
+	batch = maxEvents
 	// What one transaction holds of events, and of messages to devices.
 	maxEvents  = 100
 	maxLetters = 200
@@ -124,13 +124,19 @@ func (s *Service) events(ctx context.Context, pos int64, p *parcel) error {
 		if err != nil {
 			return err
 		}
+		loaded, err := s.load(ctx, rows)
+		if err != nil {
+			return err
+		}
 		for _, row := range rows {
 			if row.NID > p.upto {
 				return nil
 			}
 			pos = row.NID
-			if err := s.event(ctx, row, p); err != nil {
-				return err
+			if e, ok := loaded[row.NID]; ok {
+				if err := s.event(ctx, e.room, e.event, p); err != nil {
+					return err
+				}
 			}
 			if len(p.Events) == maxEvents || p.size >= maxBytes {
 				p.upto, p.more = pos, true
@@ -144,23 +150,43 @@ func (s *Service) events(ctx context.Context, pos int64, p *parcel) error {
 	return nil
 }
 
-// event adds an event if it is the service's business.
-func (s *Service) event(ctx context.Context, row store.RawEvent, p *parcel) error {
-	if row.Ord == nil || row.Flags != 0 {
-		return nil
-	}
-	r, err := s.e.Rooms.RoomByNID(ctx, row.Room)
-	if err != nil {
-		if mxerr.From(err).Code == mxerr.NotFound {
-			err = nil // purged meanwhile
+// read is an event of the stream, with its room.
+type read struct {
+	room  *room.Room
+	event *room.Event
+}
+
+// load returns the events of rows that are in timelines, by number: those of a room
+// at once.
+func (s *Service) load(ctx context.Context, rows []store.RawEvent) (map[int64]read, error) {
+	byRoom := map[int64][]int64{}
+	for _, row := range rows {
+		if row.Ord != nil && row.Flags == 0 {
+			byRoom[row.Room] = append(byRoom[row.Room], row.NID)
 		}
-		return err
 	}
-	evs, err := s.e.Rooms.Events(ctx, r.Version, []int64{row.NID})
-	if err != nil || len(evs) == 0 {
-		return err
+	out := make(map[int64]read, len(rows))
+	for nid, events := range byRoom {
+		r, err := s.e.Rooms.RoomByNID(ctx, nid)
+		if err != nil {
+			if mxerr.From(err).Code == mxerr.NotFound {
+				continue // purged meanwhile
+			}
+			return nil, err
+		}
+		evs, err := s.e.Rooms.Events(ctx, r.Version, events)
+		if err != nil {
+			return nil, err
+		}
+		for _, ev := range evs {
+			out[ev.NID] = read{r, ev}
+		}
 	}
-	ev := evs[0]
+	return out, nil
+}
+
+// event adds an event if it is the service's business.
+func (s *Service) event(ctx context.Context, r *room.Room, ev *room.Event, p *parcel) error {
 	ok, err := s.interested(ctx, r, ev)
 	if err != nil || !ok {
 		return err
