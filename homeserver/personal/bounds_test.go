@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"testing"
 
+	"hearth/base/db"
 	"hearth/base/notify"
 	"hearth/base/store"
+	"hearth/base/store/storetest"
+	"hearth/matrix/mxerr"
 )
 
 // More users have data than are kept in memory: who is forgotten is never
@@ -26,4 +29,34 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Fatalf("%s has nothing after %d, but the last entry is at %d", user, got, pos)
 		}
 	}
+}
+
+// TestEntriesAreBounded: who has as much account data as fits can still change
+// it.
+func TestEntriesAreBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for i := range maxEntries {
+				a := store.AccountData{User: "@alice:test", Type: fmt.Sprint("m.", i), Pos: tx.NextPos(), Content: []byte(`{}`)}
+				if err := store.SetAccountData(tx, a); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := New(d, notify.NewHub(d.Position()))
+		set := func(user, typ string) error { return e.Put(t.Context(), user, 0, typ, []byte(`{"a":1}`)) }
+		if err := set("@alice:test", "m.more"); err == nil || mxerr.From(err).Code != mxerr.TooLarge {
+			t.Errorf("one more than fit: %v", err)
+		}
+		if err := set("@alice:test", "m.7"); err != nil {
+			t.Errorf("another value for one that is there: %v", err)
+		}
+		if err := set("@bob:test", "m.more"); err != nil {
+			t.Errorf("somebody else: %v", err)
+		}
+	})
 }

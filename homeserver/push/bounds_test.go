@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"testing"
 
+	"hearth/base/db"
 	"hearth/base/store"
+	"hearth/base/store/storetest"
 	"hearth/homeserver/receipt"
+	"hearth/homeserver/room"
+	"hearth/matrix/mxerr"
 )
 
 func TestMemoryIsBounded(t *testing.T) {
@@ -35,4 +39,46 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(kept.counts.Threads) != maxThreads || kept.counts.Notify != 1 {
 		t.Errorf("%d threads", len(kept.counts.Threads))
 	}
+}
+
+func TestCompiledRulesAreBounded(t *testing.T) {
+	rc := newRuleCache()
+	for i := range maxRules + 100 {
+		rc.put(fmt.Sprint(i), compiled{}, 0)
+		if _, _, ok := rc.get(fmt.Sprint(i)); !ok || len(rc.byUser) > maxRules {
+			t.Fatalf("the rules of %d users are in memory, those of the last: %v", len(rc.byUser), ok)
+		}
+	}
+}
+
+// TestFollowedThreadsAreBounded: who follows as many threads as fit can still
+// leave one and come back to it.
+func TestFollowedThreadsAreBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for i := range maxSubscriptions {
+				s := store.ThreadSubscription{User: "@alice:test", Room: 1, Root: fmt.Sprint("$", i), Pos: tx.NextPos(), Subscribed: true}
+				if err := store.SetThreadSubscription(tx, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, r := &Counter{Config: Config{DB: d}}, &room.Room{NID: 1}
+		if err := c.Subscribe(t.Context(), r, "@alice:test", "$new", nil); err == nil || mxerr.From(err).Code != mxerr.TooLarge {
+			t.Errorf("one more than fit: %v", err)
+		}
+		if err := c.Unsubscribe(t.Context(), r, "@alice:test", "$7"); err != nil {
+			t.Error(err)
+		}
+		if err := c.Subscribe(t.Context(), r, "@alice:test", "$7", nil); err != nil {
+			t.Error(err)
+		}
+		if err := c.Subscribe(t.Context(), r, "@bob:test", "$new", nil); err != nil {
+			t.Errorf("somebody else: %v", err)
+		}
+	})
 }

@@ -102,3 +102,26 @@ func TestRank(t *testing.T) {
 		t.Errorf("the text with more tea ranks %f, the other %f", a, b)
 	}
 }
+
+// TestFindsAreBounded: one search looks at the newest only, and says so.
+func TestFindsAreBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for n := range int64(maxHits + 100) {
+				doc := store.SearchDoc{Event: n + 1, Room: 10, Kind: store.SearchBody, Words: []string{"tea"}}
+				if err := store.AddSearchDoc(tx, doc); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := Query{Words: []string{"tea"}, Kinds: []int64{store.SearchBody}, Rooms: []int64{10}, Upto: 1 << 40}
+		hits, more, err := New(Config{DB: d}).Find(t.Context(), q)
+		if err != nil || len(hits) != maxHits || !more {
+			t.Errorf("%d hits, more: %v, %v", len(hits), more, err)
+		}
+	})
+}

@@ -1,0 +1,197 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"hearth/e2e"
+)
+
+// sendMany sends n messages of a room that refer to an event.
+func sendMany(t *testing.T, who *e2e.Client, room, root string, n int) {
+	t.Helper()
+	var group sync.WaitGroup
+	for worker := range 8 {
+		group.Go(func() {
+			for i := worker; i < n; i += 8 {
+				path := fmt.Sprintf("%s/rooms/%s/send/m.room.message/many%d", v3, url.PathEscape(room), i)
+				body := map[string]any{
+					"msgtype": "m.text", "body": "tea", "m.mentions": map[string]bool{"room": true},
+					"m.relates_to": map[string]string{"rel_type": "m.reference", "event_id": root},
+				}
+				if err := who.Do(context.WithoutCancel(t.Context()), http.MethodPut, path, body, nil); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestPagesAreBounded: whatever a client asks for, a page is a page.
+func TestPagesAreBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice, bob := h.user(t, "alice"), h.user(t, "bob")
+		r := room(t, alice, bob)
+		in := v3 + "/rooms/" + url.PathEscape(r)
+		root, err := say(t.Context(), alice, r, "root", "root")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sendMany(t, alice, r, root, 1050)
+
+		type list []json.RawMessage
+		var res struct {
+			Chunk         list
+			Notifications list
+			Before        list `json:"events_before"`
+			Categories    struct {
+				Events struct {
+					Results []struct {
+						Context struct {
+							Before list `json:"events_before"`
+							After  list `json:"events_after"`
+						}
+					}
+				} `json:"room_events"`
+			} `json:"search_categories"`
+			Joined struct {
+				Join map[string]struct{ Timeline struct{ Events list } }
+			} `json:"rooms"`
+		}
+		filter := url.QueryEscape(`{"room":{"timeline":{"limit":1000000}}}`)
+		around := 0 // of the search below
+		for _, tc := range []struct {
+			what, method, path string
+			body               any
+			count              func() int
+			want               int
+		}{
+			{"history", http.MethodGet, in + "/messages?dir=b&limit=1000000", nil, func() int { return len(res.Chunk) }, 1000},
+			{"relations", http.MethodGet, strings.Replace(in, "v3", "v1", 1) + "/relations/" + url.PathEscape(root) + "?limit=1000000", nil, func() int { return len(res.Chunk) }, 500},
+			{"notifications", http.MethodGet, v3 + "/notifications?limit=1000000", nil, func() int { return len(res.Notifications) }, 100},
+			{"the timeline of /sync", http.MethodGet, v3 + "/sync?filter=" + filter, nil, func() int { return len(res.Joined.Join[r].Timeline.Events) }, 1000},
+			{
+				"search", http.MethodPost, v3 + "/search",
+				map[string]any{"search_categories": map[string]any{"room_events": map[string]any{
+					"search_term": "tea", "filter": map[string]any{"limit": 1000000}, "event_context": map[string]int{"before_limit": 1000000, "after_limit": 1000000},
+				}}},
+				func() int {
+					for _, hit := range res.Categories.Events.Results {
+						around = max(around, len(hit.Context.Before), len(hit.Context.After))
+					}
+					return len(res.Categories.Events.Results)
+				}, 100,
+			},
+		} {
+			res.Chunk, res.Notifications, res.Joined.Join = nil, nil, nil
+			if err := bob.Do(t.Context(), tc.method, tc.path, tc.body, &res); err != nil {
+				t.Errorf("%s: %v", tc.what, err)
+				continue
+			}
+			if n := tc.count(); n != tc.want {
+				t.Errorf("%s: a page of %d, want %d", tc.what, n, tc.want)
+			}
+		}
+		if around != 50 {
+			t.Errorf("search: %d events around a hit, want 50", around)
+		}
+		var slid struct {
+			Rooms map[string]struct{ Timeline list }
+		}
+		body := map[string]any{"room_subscriptions": map[string]any{r: map[string]any{"timeline_limit": 1000000, "required_state": []any{}}}}
+		if err := bob.Do(t.Context(), http.MethodPost, slidePath+"?timeout=0", body, &slid); err != nil || len(slid.Rooms[r].Timeline) != 100 {
+			t.Errorf("the timeline of sliding sync: %d events, %v", len(slid.Rooms[r].Timeline), err)
+		}
+	})
+}
+
+// TestNamesOfARoomAreBounded: a room has as many aliases as fit; when one goes,
+// another may come.
+func TestNamesOfARoomAreBounded(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	r := room(t, alice)
+	name := func(method string, i int) error {
+		return alice.Do(t.Context(), method, fmt.Sprintf("%s/directory/room/%s", v3, url.PathEscape(fmt.Sprintf("#n%d:example.test", i))), map[string]string{"room_id": r}, nil)
+	}
+	for i := range 1000 {
+		if err := name(http.MethodPut, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := name(http.MethodPut, 1000); !is(err, http.StatusBadRequest, "M_INVALID_PARAM") {
+		t.Errorf("one more than fit: %v", err)
+	}
+	if err := name(http.MethodDelete, 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := name(http.MethodPut, 1000); err != nil {
+		t.Errorf("when one has gone: %v", err)
+	}
+}
+
+// TestSpacesAreBounded: of a space with very many rooms the first thousand are
+// told.
+func TestSpacesAreBounded(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	var space struct {
+		ID string `json:"room_id"`
+	}
+	made := map[string]any{"creation_content": map[string]string{"type": "m.space"}}
+	if err := alice.Do(t.Context(), http.MethodPost, v3+"/createRoom", made, &space); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1050 {
+		path := fmt.Sprintf("%s/rooms/%s/state/m.space.child/%s", v3, url.PathEscape(space.ID), url.PathEscape(fmt.Sprintf("!r%d:example.test", i)))
+		if err := alice.Do(t.Context(), http.MethodPut, path, map[string]any{"via": []string{"example.test"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var res struct {
+		Rooms []struct {
+			Children []json.RawMessage `json:"children_state"`
+		}
+	}
+	if err := alice.Do(t.Context(), http.MethodGet, "/_matrix/client/v1/rooms/"+url.PathEscape(space.ID)+"/hierarchy?limit=1000000", nil, &res); err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Rooms) != 1 || len(res.Rooms[0].Children) != 1000 {
+		t.Errorf("%d rooms, the first with %d children", len(res.Rooms), len(res.Rooms[0].Children))
+	}
+}
+
+// TestDelayedContentIsBounded, as it is when it is sent at once.
+func TestDelayedContentIsBounded(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	r := room(t, alice)
+	path := v3 + "/rooms/" + url.PathEscape(r) + "/send/m.room.message/big?org.matrix.msc4140.delay=1000"
+	err := alice.Do(t.Context(), http.MethodPut, path, map[string]string{"body": strings.Repeat("x", 64<<10)}, nil)
+	if !is(err, http.StatusRequestEntityTooLarge, "M_TOO_LARGE") {
+		t.Errorf("an event that is too large to be sent: %v", err)
+	}
+}
+
+// TestManyDevicesAtOnce: no request deletes more devices than somebody can have
+// chosen.
+func TestManyDevicesAtOnce(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	devices := make([]string, 1001)
+	for i := range devices {
+		devices[i] = fmt.Sprint("D", i)
+	}
+	err := alice.Do(t.Context(), http.MethodPost, v3+"/delete_devices", map[string]any{"devices": devices}, nil)
+	if !is(err, http.StatusBadRequest, "M_INVALID_PARAM") {
+		t.Errorf("1001 devices: %v", err)
+	}
+}
