@@ -26,15 +26,18 @@ import (
 )
 
 const (
-	previewTimeout   = 10 * time.Second
-	maxPage          = 1 << 20  // bytes of a page that are looked at
-	maxPreviewImage  = 10 << 20 // bytes
-	maxRedirects     = 5
-	maxPreviews      = 1000      // pages that are remembered
-	maxPreviewTasks  = 8         // pages that are looked at at a time
-	keepPreview      = time.Hour // how long a page is taken for unchanged
-	maxPreviewText   = 1000      // characters of a description
-	previewUserAgent = "Hearth (URL preview bot)"
+	previewTimeout  = 10 * time.Second
+	maxPage         = 1 << 20  // bytes of a page that are looked at
+	maxPreviewImage = 10 << 20 // bytes
+	maxRedirects    = 5
+	maxPreviews     = 1000      // pages that are remembered
+	maxPreviewTasks = 8         // pages that are looked at at a time
+	keepPreview     = time.Hour // how long a page is taken for unchanged
+	maxPreviewText  = 1000      // characters of a description
+
+	maxPreviewMembers = 50  // of what a page says of itself
+	maxPreviewName    = 100 // bytes of the name of one
+	previewUserAgent  = "Hearth (URL preview bot)"
 )
 
 // Previews looks at web pages that people talk about
@@ -230,7 +233,7 @@ func openGraph(t *html.Tokenizer) map[string]any {
 		if r := []rune(value); len(r) > maxPreviewText {
 			value = string(r[:maxPreviewText]) + "…"
 		}
-		if _, ok := og[name]; !ok && value != "" && len(og) < 50 {
+		if _, ok := og[name]; !ok && value != "" && len(name) <= maxPreviewName && len(og) < maxPreviewMembers {
 			og[name] = value
 		}
 	}
