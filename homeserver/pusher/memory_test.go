@@ -19,7 +19,7 @@ func TestQueuesAreBounded(t *testing.T) {
 				return err
 			}
 			for i := range int64(maxQueue + 50) {
-				if err := store.AddPush(tx, store.Push{Pusher: 1, Event: i + 1}); err != nil {
+				if err := store.AddPush(tx, store.Push{Pusher: 1, Event: i + 1, Tweaks: []byte{}}); err != nil {
 					return err
 				}
 			}
