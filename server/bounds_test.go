@@ -195,3 +195,61 @@ func TestManyDevicesAtOnce(t *testing.T) {
 		t.Errorf("1001 devices: %v", err)
 	}
 }
+
+// TestListsAreBounded: of many rooms and many people one answer has some, and
+// says that there are more.
+func TestListsAreBounded(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice, bob := h.user(t, "alice"), h.user(t, "bob")
+	var space struct {
+		ID string `json:"room_id"`
+	}
+	made := map[string]any{"creation_content": map[string]string{"type": "m.space"}}
+	if err := alice.Do(t.Context(), http.MethodPost, v3+"/createRoom", made, &space); err != nil {
+		t.Fatal(err)
+	}
+	for range 105 {
+		child := room(t, alice, bob)
+		path := v3 + "/rooms/" + url.PathEscape(space.ID) + "/state/m.space.child/" + url.PathEscape(child)
+		if err := alice.Do(t.Context(), http.MethodPut, path, map[string]any{"via": []string{"example.test"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var page struct {
+		Rooms []struct{}
+		Next  string `json:"next_batch"`
+	}
+	if err := alice.Do(t.Context(), http.MethodGet, "/_matrix/client/v1/rooms/"+url.PathEscape(space.ID)+"/hierarchy?limit=1000000", nil, &page); err != nil || len(page.Rooms) != 100 || page.Next == "" {
+		t.Errorf("the tree of a space: %d rooms, more at %q, %v", len(page.Rooms), page.Next, err)
+	}
+	var mutual struct {
+		Joined []string
+		Next   string `json:"next_batch"`
+	}
+	path := "/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms?user_id=" + url.QueryEscape(bob.UserID)
+	if err := alice.Do(t.Context(), http.MethodGet, path, nil, &mutual); err != nil || len(mutual.Joined) != 100 || mutual.Next == "" {
+		t.Errorf("rooms with bob: %d, more at %q, %v", len(mutual.Joined), mutual.Next, err)
+	}
+	crowd := room(t, alice)
+	for i := range 60 {
+		friend := h.user(t, fmt.Sprint("friend", i))
+		if err := friend.Do(t.Context(), http.MethodPost, v3+"/join/"+url.PathEscape(crowd), struct{}{}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var people struct {
+		Limited bool
+		Results []struct{}
+	}
+	if err := alice.Do(t.Context(), http.MethodPost, v3+"/user_directory/search", map[string]any{"search_term": "friend", "limit": 1000000}, &people); err != nil || len(people.Results) != 50 || !people.Limited {
+		t.Errorf("people: %d, limited: %v, %v", len(people.Results), people.Limited, err)
+	}
+	creators := make([]string, 101)
+	for i := range creators {
+		creators[i] = fmt.Sprintf("@c%d:example.test", i)
+	}
+	upgrade := map[string]any{"new_version": "12", "additional_creators": creators}
+	if err := alice.Do(t.Context(), http.MethodPost, v3+"/rooms/"+url.PathEscape(crowd)+"/upgrade", upgrade, nil); !is(err, http.StatusBadRequest, "M_INVALID_PARAM") {
+		t.Errorf("101 creators of a room: %v", err)
+	}
+}
