@@ -474,11 +474,22 @@ func TestBridgedNetworks(t *testing.T) {
 			t.Fatal(err)
 		}
 		for query, want := range map[string]int{
-			`{"third_party_instance_id":"irc|net"}`: 1, `{"third_party_instance_id":"irc|other"}`: 0, `{"include_all_networks":true}`: 1, `{}`: 0,
+			`{"third_party_instance_id":"irc|net"}`: 1, `{"third_party_instance_id":"irc|other"}`: 0, `{"third_party_instance_id":"|net"}`: 0,
+			`{"third_party_instance_id":"net"}`: 0, `{"include_all_networks":true}`: 1, `{}`: 0,
 		} {
 			var page struct{ Chunk []json.RawMessage }
 			if err := alice.Do(t.Context(), http.MethodPost, v3+"/publicRooms", json.RawMessage(query), &page); err != nil || len(page.Chunk) != want {
 				t.Errorf("%s: %d rooms, %v", query, len(page.Chunk), err)
+			}
+		}
+		// What a room says of itself is shown as it is now.
+		if err := alice.Do(t.Context(), http.MethodPut, v3+"/rooms/"+url.PathEscape(r)+"/state/m.room.name/", map[string]string{"name": "Bridged"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, query := range []string{`{"third_party_instance_id":"irc|net"}`, `{"include_all_networks":true}`} {
+			var page struct{ Chunk []struct{ Name string } }
+			if err := alice.Do(t.Context(), http.MethodPost, v3+"/publicRooms", json.RawMessage(query), &page); err != nil || len(page.Chunk) != 1 || page.Chunk[0].Name != "Bridged" {
+				t.Errorf("%s: %+v, %v", query, page, err)
 			}
 		}
 		var protocols map[string]struct {

@@ -33,8 +33,9 @@ type Directory struct {
 
 	stale atomic.Bool // the list in memory may differ from the store
 
-	mu   sync.Mutex
-	list *list
+	mu       sync.Mutex
+	list     *list
+	networks map[Network]*list // of those that services bridge; see network
 }
 
 // Who is the person that asks for a change.

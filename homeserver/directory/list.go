@@ -89,7 +89,12 @@ func (d *Directory) read(ctx context.Context, old *list) (*list, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &list{at: d.Now(), in: make(map[int64]*Entry, len(rows)), entries: make([]*Entry, 0, len(rows))}
+	return d.build(ctx, rows, old)
+}
+
+// build makes a list of rows, with what is still right of an old one.
+func (d *Directory) build(ctx context.Context, rows []store.Listing, old *list) (next *list, err error) {
+	next = &list{at: d.Now(), in: make(map[int64]*Entry, len(rows)), entries: make([]*Entry, 0, len(rows))}
 	for _, row := range rows {
 		e := old.in[row.Room]
 		switch {
@@ -202,7 +207,9 @@ func (d *Directory) Search(ctx context.Context, q Query) (*Page, error) {
 		return nil, err
 	}
 	l, err := d.current(ctx)
-	if err == nil && q.Network != nil {
+	if err == nil && q.Network != nil && *q.Network != (Network{}) && q.Network.Service == "" {
+		l = &list{} // nobody's
+	} else if err == nil && q.Network != nil {
 		l, err = d.network(ctx, l, *q.Network)
 	}
 	if err != nil {
@@ -230,7 +237,11 @@ func (d *Directory) Search(ctx context.Context, q Query) (*Page, error) {
 	return p, nil
 }
 
-// network makes the list of a network, or of all with those of l.
+// maxNetworks bounds the networks whose lists are kept in memory.
+const maxNetworks = 64
+
+// network makes the list of a network, or of all with those of l. Of a room that is
+// as it was it keeps what it knew.
 func (d *Directory) network(ctx context.Context, l *list, n Network) (*list, error) {
 	var rows []store.Listing
 	err := d.DB.Read(ctx, func(tx *db.Tx) (err error) {
@@ -240,19 +251,32 @@ func (d *Directory) network(ctx context.Context, l *list, n Network) (*list, err
 	if err != nil {
 		return nil, err
 	}
-	out := &list{}
-	if n == (Network{}) {
-		out.entries = slices.Clone(l.entries)
+	d.mu.Lock()
+	old := d.networks[n]
+	d.mu.Unlock()
+	if old == nil {
+		old = &list{}
 	}
-	for _, row := range rows {
-		if l.in[row.Room] != nil && n == (Network{}) {
-			continue
+	theirs, err := d.build(ctx, rows, old)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) > 0 {
+		d.mu.Lock()
+		if d.networks == nil || len(d.networks) >= maxNetworks {
+			d.networks = map[Network]*list{}
 		}
-		e, err := d.entry(ctx, row)
-		if err != nil {
-			return nil, err
+		d.networks[n] = theirs
+		d.mu.Unlock()
+	}
+	if n != (Network{}) {
+		return theirs, nil
+	}
+	out := &list{entries: slices.Clone(l.entries)}
+	for _, e := range theirs.entries {
+		if l.in[e.nid] == nil {
+			out.entries = append(out.entries, e)
 		}
-		out.entries = append(out.entries, e)
 	}
 	slices.SortFunc(out.entries, func(a, b *Entry) int { return cmp.Or(cmp.Compare(b.Joined, a.Joined), cmp.Compare(a.nid, b.nid)) })
 	return out, nil
