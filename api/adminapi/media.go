@@ -22,7 +22,7 @@ func (a *API) mediaRoutes() []httpx.Route {
 		admin("POST /media/delete", httpx.JSON(a.deleteOldMedia)),
 		admin("POST /purge_media_cache", httpx.JSON(a.purgeMediaCache)),
 		// media/protect/{mediaId}, media/unprotect/{mediaId}, media/{serverName}/delete
-		admin("POST /media/{serverName}/{mediaId}", http.HandlerFunc(a.postMedia)),
+		admin("POST /media/{serverName}/{mediaId}", httpx.JSON(a.postMedia)),
 		admin("POST /media/quarantine/{serverName}/{mediaId}", httpx.JSON(a.quarantineMedia)),
 		admin("POST /media/unquarantine/{serverName}/{mediaId}", httpx.JSON(a.unquarantineMedia)),
 		admin("GET /media/quarantine_changes", httpx.JSON(a.quarantineChanges)),
@@ -152,24 +152,18 @@ func (a *API) purgeMediaCache(ctx context.Context, r *http.Request, _ httpx.None
 }
 
 // postMedia tells paths apart that overlap.
-func (a *API) postMedia(w http.ResponseWriter, r *http.Request) {
+func (a *API) postMedia(ctx context.Context, r *http.Request, req httpx.None) (any, error) {
 	first, id := r.PathValue("serverName"), r.PathValue("mediaId")
 	switch {
 	case first == "protect", first == "unprotect":
-		if err := a.Media.Protect(r.Context(), id, first == "protect"); err != nil {
-			httpx.Fail(w, r, err)
-			return
-		}
-		httpx.Answer(w, r, http.StatusOK, httpx.None{})
+		return httpx.None{}, a.Media.Protect(ctx, id, first == "protect")
 	case id == "delete":
 		if err := a.ownMedia(r); err != nil {
-			httpx.Fail(w, r, err)
-			return
+			return nil, err
 		}
-		httpx.JSON(a.deleteOldMedia).ServeHTTP(w, r)
-	default:
-		httpx.Fail(w, r, mxerr.New(mxerr.Unrecognized, "There is no such endpoint"))
+		return a.deleteOldMedia(ctx, r, req)
 	}
+	return nil, mxerr.New(mxerr.Unrecognized, "There is no such endpoint")
 }
 
 func (a *API) quarantineMedia(ctx context.Context, r *http.Request, _ httpx.None) (httpx.None, error) {
