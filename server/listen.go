@@ -58,6 +58,7 @@ func (s *Server) serve(addr, key string, tc *tls.Config) error {
 		ReadHeaderTimeout: 20 * time.Second,
 		IdleTimeout:       3 * time.Minute, // above the longest poll of common clients
 		MaxHeaderBytes:    64 << 10,
+		ConnState:         s.parking.ConnState,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	l := &s.listeners

@@ -55,6 +55,7 @@ type Parking struct {
 
 	mu   sync.Mutex
 	cars map[*car]struct{}
+	idle map[net.Conn]struct{} // with net/http, and silent since they came
 }
 
 // car is a connection that waits.
@@ -69,7 +70,7 @@ const sweepEvery = 5 * time.Second
 // NewParking returns a Parking. Serve it beside the listeners whose connections it
 // takes.
 func NewParking() *Parking {
-	p := &Parking{back: make(chan net.Conn), closed: make(chan struct{}), cars: map[*car]struct{}{}}
+	p := &Parking{back: make(chan net.Conn), closed: make(chan struct{}), cars: map[*car]struct{}{}, idle: map[net.Conn]struct{}{}}
 	p.wait.Go(p.sweep)
 	return p
 }
@@ -84,10 +85,33 @@ func (p *Parking) Accept() (net.Conn, error) {
 	}
 }
 
-// Close lets no connection come back any more.
+// Close lets no connection come back any more, and closes those over which nothing
+// has come since they did: http.Server would wait five seconds for them, since to it
+// they are new.
 func (p *Parking) Close() error {
 	p.once.Do(func() { close(p.closed) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.idle {
+		_ = c.Close()
+	}
 	return nil
+}
+
+// ConnState is to be the ConnState of the http.Server that serves p.
+func (p *Parking) ConnState(c net.Conn, state http.ConnState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if state != http.StateNew {
+		delete(p.idle, c)
+		return
+	}
+	select {
+	case <-p.closed:
+		_ = c.Close()
+	default:
+		p.idle[c] = struct{}{}
+	}
 }
 
 // Addr is no address: nobody can connect to a Parking.

@@ -17,6 +17,7 @@ import (
 // lot is a server with a route whose answer is long in coming.
 type lot struct {
 	addr    string
+	server  *http.Server
 	parking *Parking
 	answer  chan string   // what the route says, "" for an error
 	gone    chan struct{} // has a value when a client hung up
@@ -43,16 +44,25 @@ func newLot(t *testing.T) *lot {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: router, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: router, ReadHeaderTimeout: time.Minute, ConnState: l.parking.ConnState}
 	l.addr = listener.Addr().String()
 	go func() { _ = server.Serve(listener) }()
 	go func() { _ = server.Serve(l.parking) }()
-	t.Cleanup(func() {
-		_ = l.parking.Close()
-		_ = server.Close()
-		l.parking.Wait(context.Background())
-	})
+	t.Cleanup(func() { l.stop(t) })
+	l.server = server
 	return l
+}
+
+// stop takes no more than a moment, whoever is still connected.
+func (l *lot) stop(t *testing.T) {
+	t.Helper()
+	_ = l.parking.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	if err := l.server.Shutdown(ctx); err != nil {
+		t.Errorf("the server does not stop: %v", err)
+	}
+	l.parking.Wait(ctx)
 }
 
 // dial opens a connection; send and read are one request and its answer.

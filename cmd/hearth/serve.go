@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"hearth/base/config"
@@ -56,9 +57,15 @@ func runServe(ctx context.Context, e *env, args []string) error {
 	})
 }
 
+// gcPercent trades a little CPU for memory: small machines are where most
+// Hearths live. GOGC in the environment takes precedence.
+const gcPercent = 60
+
 // serve runs a server until ctx ends, and calls ready when it listens.
 func (e *env) serve(ctx context.Context, cfg *config.Config, ready func(*slog.Logger)) (err error) {
-	go tuneGC(ctx)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	log, err := logx.New(e.stderr, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
 		return err

@@ -10,11 +10,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"hearth/base/db"
+	"hearth/base/limit"
 	"hearth/base/netguard"
 	"hearth/base/store"
 	"hearth/homeserver/personal"
@@ -74,7 +76,8 @@ type Engine struct {
 	total  atomic.Int64  // pushers of the server, as far as is known
 	wake   chan struct{} // holds one token
 	slots  chan struct{} // one for each request under way
-	moved  atomic.Bool   // the cursor in the store is ahead of the one here
+	paces  *limit.Limits
+	moved  atomic.Bool // the cursor in the store is ahead of the one here
 
 	mu      sync.Mutex
 	live    map[int64]*delivery
@@ -109,7 +112,7 @@ func New(c Config) *Engine {
 		c.After = func(d time.Duration, f func()) Stopper { return time.AfterFunc(d, f) }
 	}
 	e := &Engine{
-		Config: c, client: newClient(c.Allowed), wake: make(chan struct{}, 1), slots: make(chan struct{}, maxSending),
+		Config: c, client: newClient(c.Allowed), wake: make(chan struct{}, 1), paces: paces(), slots: make(chan struct{}, maxSending),
 		live: map[int64]*delivery{}, inRoom: map[int64][]store.Pusher{}, users: map[string]int{},
 		reads: map[userRoom]struct{}{}, badges: map[string]*badge{}, cursor: -1,
 	}
@@ -308,10 +311,10 @@ func (e *Engine) store(ctx context.Context, pushes []store.Push, pos int64) erro
 	return nil
 }
 
-// decide finds who is to hear of events.
+// decide finds who is to hear of events, the newest first.
 func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []store.Push, err error) {
-	now := e.Now().UnixMilli()
-	for _, raw := range events {
+	now, pace := e.Now().UnixMilli(), e.newPace()
+	for _, raw := range slices.Backward(events) {
 		if raw.Ord == nil || raw.Flags != 0 {
 			continue
 		}
@@ -336,7 +339,7 @@ func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []sto
 		if len(evs) == 0 {
 			continue
 		}
-		some, err := e.decideOne(ctx, r, evs[0], pushers, now)
+		some, err := e.decideOne(ctx, r, evs[0], pushers, pace, now)
 		if err != nil {
 			return nil, err
 		}
@@ -345,10 +348,10 @@ func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []sto
 	return out, nil
 }
 
-func (e *Engine) decideOne(ctx context.Context, r *room.Room, ev *room.Event, pushers []store.Pusher, now int64) (out []store.Push, err error) {
+func (e *Engine) decideOne(ctx context.Context, r *room.Room, ev *room.Event, pushers []store.Pusher, pace *pace, now int64) (out []store.Push, err error) {
 	tweaks := map[string][]byte{} // by user; nil for those who hear nothing
 	for _, p := range pushers {
-		if p.ID >= ev.NID {
+		if p.ID >= ev.NID || pace.enough(p.ID) {
 			continue
 		}
 		tw, known := tweaks[p.User]
@@ -362,7 +365,7 @@ func (e *Engine) decideOne(ctx context.Context, r *room.Room, ev *room.Event, pu
 			}
 			tweaks[p.User] = tw
 		}
-		if tw != nil {
+		if tw != nil && pace.takes(p.ID) {
 			out = append(out, store.Push{Pusher: p.ID, Event: ev.NID, At: now, Tweaks: tw})
 		}
 	}
