@@ -11,8 +11,9 @@ import (
 	"hearth/base/store/storetest"
 )
 
-// TestManyUsersAreListed: every user comes once, in pages, and the last page costs
-// no more than the first.
+// TestManyUsersAreListed: every user comes once, in pages, and each page but the
+// first goes on where the one before has ended, without counting all users again.
+// That this costs the same everywhere is seen by TestPagesOfUsersNeedNoScan.
 func TestManyUsersAreListed(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, d *db.DB) {
 		const people, limit = 20_000, 100
@@ -34,8 +35,12 @@ func TestManyUsersAreListed(t *testing.T) {
 				seen := map[string]bool{}
 				var took []time.Duration
 				for from := int64(0); from < people; from += limit {
+					f := UserFilter{OrderBy: order, Descending: down, From: from, Limit: limit}
+					if mark, counted := e.bookmarks.at(f, e.Now()); from > 0 && (mark.behind == nil || !counted) {
+						t.Fatalf("by %s: the page from %d begins at the start", order, from)
+					}
 					start := time.Now()
-					page, total, err := e.Users(t.Context(), UserFilter{OrderBy: order, Descending: down, From: from, Limit: limit})
+					page, total, err := e.Users(t.Context(), f)
 					took = append(took, time.Since(start))
 					if err != nil || total != people || len(page) != limit {
 						t.Fatalf("from %d: %d of %d, %v", from, len(page), total, err)
@@ -48,9 +53,7 @@ func TestManyUsersAreListed(t *testing.T) {
 					t.Errorf("by %s: %d users came", order, len(seen))
 				}
 				median := func(d []time.Duration) time.Duration { return slices.Sorted(slices.Values(d))[len(d)/2] }
-				if first, last := median(took[1:30]), median(took[len(took)-29:]); last > 5*first {
-					t.Errorf("by %s: the last pages take %v, the first %v", order, last, first)
-				}
+				t.Logf("by %s: the first pages take %v, the last %v", order, median(took[1:30]), median(took[len(took)-29:]))
 			}
 		}
 		// A page in the middle that nobody has come to in order is the same.
