@@ -36,3 +36,28 @@ func TestSettingsFollowUpgrades(t *testing.T) {
 		t.Errorf("bob, who followed: %v", err)
 	}
 }
+
+// TestSettingsFollowUpgradesByHand: a room that is replaced without /upgrade.
+func TestSettingsFollowUpgradesByHand(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	r := room(t, alice)
+	mute := func(room string) string { return v3 + "/pushrules/global/room/" + url.PathEscape(room) }
+	if err := alice.Do(t.Context(), http.MethodPut, mute(r), map[string]any{"actions": []string{}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var next struct {
+		Room string `json:"room_id"`
+	}
+	create := map[string]any{"preset": "public_chat", "creation_content": map[string]any{"predecessor": map[string]string{"room_id": r, "event_id": "$x"}}}
+	if err := alice.Do(t.Context(), http.MethodPost, v3+"/createRoom", create, &next); err != nil {
+		t.Fatal(err)
+	}
+	tombstone := map[string]string{"body": "moved", "replacement_room": next.Room}
+	if err := alice.Do(t.Context(), http.MethodPut, v3+"/rooms/"+url.PathEscape(r)+"/state/m.room.tombstone/", tombstone, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.Do(t.Context(), http.MethodGet, mute(next.Room), nil, nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -78,8 +78,11 @@ func (a *Rooms) setState(ctx context.Context, who *httpx.Caller, roomID string, 
 	if err != nil {
 		return "", err
 	}
-	if guests {
+	switch {
+	case guests:
 		err = a.Engine.ExpelGuests(ctx, r)
+	case d.Type == "m.room.tombstone" && *d.StateKey == "":
+		err = a.moved(ctx, d.Content)
 	}
 	return ev.ID, err
 }

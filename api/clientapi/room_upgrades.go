@@ -2,10 +2,13 @@ package clientapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"hearth/api/httpx"
+	"hearth/base/store"
 	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 )
 
@@ -57,3 +60,27 @@ func (a *Rooms) joined(ctx context.Context, user, roomID string) {
 		a.Joined(ctx, user, roomID)
 	}
 }
+
+// moved is joined for those who were in the next room before the old one said that
+// it is: whoever upgrades a room by hand.
+func (a *Rooms) moved(ctx context.Context, tombstone json.RawMessage) error {
+	next, ok := canonjson.GetString(tombstone, "replacement_room")
+	if !ok {
+		return nil
+	}
+	r, err := a.Engine.Room(ctx, next)
+	if err != nil {
+		return nil // it is not here
+	}
+	members, err := a.Engine.Members(ctx, r, store.Join)
+	if err != nil {
+		return err
+	}
+	for _, m := range members[:min(len(members), maxMoved)] {
+		a.joined(ctx, m.User, next)
+	}
+	return nil
+}
+
+// maxMoved bounds for how many a tombstone brings settings along.
+const maxMoved = 100
