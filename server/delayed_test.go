@@ -264,3 +264,30 @@ func is(err error, status int, code string) bool {
 	var refusal *e2e.StatusError
 	return errors.As(err, &refusal) && refusal.Status == status && refusal.Code == code
 }
+
+// TestEndedDelayedEventsAreForgotten: of what a user has cancelled the newest are
+// remembered.
+func TestEndedDelayedEventsAreForgotten(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	r := room(t, alice)
+	var first, last string
+	for i := range delayed.MaxDone + 3 {
+		last = sendLater(t, alice, r, fmt.Sprint(i), "never", time.Hour)
+		if first == "" {
+			first = last
+		}
+		if err := act(t, h, last, "cancel"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(id string) error {
+		return alice.Do(t.Context(), http.MethodGet, msc4140+"/delayed_events/"+id, nil, nil)
+	}
+	if err := ask(first); !is(err, 404, "M_NOT_FOUND") {
+		t.Errorf("the first: %v", err)
+	}
+	if err := ask(last); err != nil {
+		t.Errorf("the last: %v", err)
+	}
+}
