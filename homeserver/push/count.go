@@ -28,7 +28,7 @@ func (c *Counter) advance(ctx context.Context, r *room.Room, t *tally, upto int6
 	if err != nil {
 		return err
 	}
-	if more {
+	if more && upto-t.upto > maxBack { // there may be as many: a place is at most one event
 		var back int64
 		err := c.DB.Read(ctx, func(tx *db.Tx) (err error) {
 			back, err = store.PlaceBack(tx, r.NID, upto, maxBack)
@@ -38,6 +38,8 @@ func (c *Counter) advance(ctx context.Context, r *room.Room, t *tally, upto int6
 			return err
 		}
 		t.upto = max(t.upto, back)
+	}
+	if more {
 		return c.walk(ctx, r, t, t.upto, upto, "")
 	}
 	if err := c.countAll(ctx, r, t, events, ""); err != nil {

@@ -11,7 +11,7 @@ import (
 // in which a hundred things are said in a second would have phones do nothing but
 // ring, and the server nothing but tell them.
 func paces() *limit.Limits {
-	return limit.New(map[string]limit.Rate{pacing: {Every: 100 * time.Millisecond, Burst: 100}})
+	return limit.New(map[string]limit.Rate{pacing: {Every: 200 * time.Millisecond, Burst: 100}})
 }
 
 const pacing = "pushes"
@@ -22,6 +22,7 @@ type pace struct {
 	limits *limit.Limits
 	told   map[int64]bool // who hears of something in this step
 	full   map[int64]bool // who hears of no more
+	left   bool           // something was left out
 }
 
 func (e *Engine) newPace() *pace {
@@ -29,7 +30,10 @@ func (e *Engine) newPace() *pace {
 }
 
 // enough reports that a pusher need not be asked about.
-func (p *pace) enough(pusher int64) bool { return p.full[pusher] }
+func (p *pace) enough(pusher int64) bool {
+	p.left = p.left || p.full[pusher]
+	return p.full[pusher]
+}
 
 // takes reports whether a pusher gets a notification.
 func (p *pace) takes(pusher int64) bool {

@@ -48,10 +48,12 @@ const (
 	// maxPushers bounds the pushers of one user.
 	maxPushers = 50
 	// batch bounds the events of one step, and with it the pauses of others.
-	batch = 100
+	batch = 500
 	// gather is how long a step waits for more events, since many at a time cost
 	// less than one by one.
 	gather = 20 * time.Millisecond
+	// breath is how long a step waits after one that had too much for somebody.
+	breath = 200 * time.Millisecond
 	// maxQueue bounds what waits for one pusher: who was away for longer is
 	// helped by the newest only.
 	maxQueue = 100
@@ -87,7 +89,8 @@ type Engine struct {
 	reads   map[userRoom]struct{} // whose badges may have changed
 	badges  map[string]*badge
 
-	cursor int64 // position up to which events are looked at; -1 before it was read
+	crowded bool  // the last step left something out; of the goroutine that follows
+	cursor  int64 // position up to which events are looked at; -1 before it was read
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -198,6 +201,9 @@ func (e *Engine) run() {
 					return
 				}
 				continue
+			}
+			if e.crowded && !e.rest(breath) {
+				return
 			}
 			if !behind {
 				break
@@ -329,7 +335,7 @@ func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []sto
 		if err != nil {
 			return nil, err
 		}
-		if len(pushers) == 0 {
+		if !slices.ContainsFunc(pushers, func(p store.Pusher) bool { return !pace.enough(p.ID) }) {
 			continue
 		}
 		evs, err := e.Rooms.Events(ctx, r.Version, []int64{raw.NID})
@@ -345,6 +351,7 @@ func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []sto
 		}
 		out = append(out, some...)
 	}
+	e.crowded = pace.left
 	return out, nil
 }
 
