@@ -89,9 +89,9 @@ func (p *Parking) Accept() (net.Conn, error) {
 // has come since they did: http.Server would wait five seconds for them, since to it
 // they are new.
 func (p *Parking) Close() error {
-	p.once.Do(func() { close(p.closed) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.once.Do(func() { close(p.closed) })
 	for c := range p.idle {
 		_ = c.Close()
 	}
@@ -117,7 +117,7 @@ func (p *Parking) ConnState(c net.Conn, state http.ConnState) {
 // Addr is no address: nobody can connect to a Parking.
 func (p *Parking) Addr() net.Addr { return &net.UnixAddr{Name: "parking", Net: "unix"} }
 
-// Wait returns when nobody waits any more, or ctx is over.
+// Wait returns when nobody waits any more, or ctx is over. Call it after Close.
 func (p *Parking) Wait(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -137,8 +137,12 @@ func park(w http.ResponseWriter, r *http.Request, later Later) bool {
 		return false
 	}
 	p := call.router.cfg.Parking
+	if !p.enter() {
+		return false
+	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		p.wait.Done()
 		return false
 	}
 	if n := buffered.Reader.Buffered(); n > 0 { // the client has asked for more already
@@ -152,8 +156,26 @@ func park(w http.ResponseWriter, r *http.Request, later Later) bool {
 	p.mu.Lock()
 	p.cars[c] = struct{}{}
 	p.mu.Unlock()
-	p.wait.Go(func() { p.stay(ctx, c, rt, pattern, last, later) })
+	go func() {
+		defer p.wait.Done()
+		p.stay(ctx, c, rt, pattern, last, later)
+	}()
 	return true
+}
+
+// enter counts a connection among those that Wait waits for, unless Close was
+// called. It comes before the connection is taken from net/http, whose Shutdown
+// does not wait for it from then on.
+func (p *Parking) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.closed:
+		return false
+	default:
+		p.wait.Add(1)
+		return true
+	}
 }
 
 // stay waits for the answer.

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hearth/matrix/mxerr"
@@ -144,4 +146,60 @@ func TestHungUpClientsAreNotWaitedFor(t *testing.T) {
 	}
 	_ = conn.Close()
 	<-l.gone
+}
+
+// slow is a response whose connection is taken slowly.
+type slow struct {
+	http.ResponseWriter
+	begun, taken chan struct{}
+	conn         net.Conn
+}
+
+func (s *slow) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	close(s.begun)
+	<-s.taken
+	return s.conn, bufio.NewReadWriter(bufio.NewReader(s.conn), bufio.NewWriter(s.conn)), nil
+}
+
+// A connection that is being taken from net/http while the server stops is waited
+// for too; one that comes afterwards stays with net/http.
+func TestParkWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewParking()
+		c := &call{router: NewRouter(Config{Log: slog.New(slog.DiscardHandler), Parking: p})}
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), callKey{}, c), "GET", "/wait", nil)
+		server, client := net.Pipe()
+		defer client.Close()
+		answered := make(chan struct{})
+		later := func(context.Context) (Raw, error) {
+			close(answered)
+			return Raw(`{}`), nil
+		}
+		w := &slow{begun: make(chan struct{}), taken: make(chan struct{}), conn: server}
+		go park(w, r, later)
+		<-w.begun
+		_ = p.Close()
+		waited := make(chan struct{})
+		go func() {
+			p.Wait(t.Context())
+			close(waited)
+		}()
+		synctest.Wait()
+		select {
+		case <-waited:
+			t.Error("nobody waited for a connection that was being taken")
+		default:
+		}
+		close(w.taken)
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		<-waited
+		select {
+		case <-answered:
+		default:
+			t.Error("it has not been answered")
+		}
+		if park(httptest.NewRecorder(), r, later) {
+			t.Error("a closed parking takes a connection")
+		}
+	})
 }
