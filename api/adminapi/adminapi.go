@@ -55,7 +55,7 @@ func (a *API) Routes() []httpx.Route {
 	var all []httpx.Route
 	for _, file := range [][]httpx.Route{
 		a.registerRoutes(), a.registrationTokenRoutes(), a.userListRoutes(), a.userRoutes(), a.accountRoutes(),
-		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(), a.noticeRoutes(), a.standingRoutes(),
+		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.roomDeletionRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(), a.noticeRoutes(), a.standingRoutes(),
 		a.mediaRoutes(), a.userMediaRoutes(), a.allowanceRoutes(), a.lookRoutes(),
 	} {
 		all = append(all, file...)
