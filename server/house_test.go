@@ -48,7 +48,11 @@ func newHouse(t *testing.T, database string, change func(*config.Config)) *house
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{server: srv, http: &http.Client{Timeout: time.Minute, Transport: spectest.Transport(t, &http.Transport{MaxIdleConnsPerHost: 256})}}
+	var wire http.RoundTripper = &http.Transport{MaxIdleConnsPerHost: 256}
+	if database == "" {
+		wire = spaced{wire} // and without spaces on PostgreSQL
+	}
+	h := &house{server: srv, http: &http.Client{Timeout: time.Minute, Transport: spectest.Transport(t, wire)}}
 	t.Cleanup(func() { h.stop(t) })
 	if err := srv.Start(t.Context()); err != nil {
 		t.Fatal(err)

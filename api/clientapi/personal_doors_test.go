@@ -332,7 +332,7 @@ func TestPushRulesOverHTTP(t *testing.T) {
 		s.put("alice", body, rule+"?before=first", "override", "fourth").is(`{}`)
 		order("second", "fourth", "first", "third")
 		s.get("alice", rule, "override", "first").is(`{"rule_id":"first","default":false,"enabled":true,` +
-			`"actions":["notify",{"set_tweak":"sound","value":"bing"}],"conditions":[{"kind":"event_match","key":"type","pattern":"x"}]}`)
+			`"actions":["notify",{"set_tweak":"sound","value":"bing"}],"conditions":[{"key":"type","kind":"event_match","pattern":"x"}]}`)
 		s.get("bob", rule, "override", "first").fails(404, mxerr.NotFound)
 
 		s.get("alice", rule+"/enabled", "override", "first").is(`{"enabled":true}`)

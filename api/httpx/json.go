@@ -64,7 +64,8 @@ func Answer(w http.ResponseWriter, r *http.Request, status int, v any) {
 
 // Body reads the whole body of a request, within its route's limit. It must be
 // one JSON object; no body counts as {}: clients omit it on /logout, /join and
-// others, and the specification lets them.
+// others, and the specification lets them. It comes out in canonical form, so that
+// whoever takes it apart with canonjson finds what is in it, however it was written.
 func Body(r *http.Request) (json.RawMessage, error) {
 	body, err := io.ReadAll(r.Body)
 	if isTooLarge(err) {
@@ -80,7 +81,8 @@ func Body(r *http.Request) (json.RawMessage, error) {
 	if len(body) == 0 {
 		return json.RawMessage("{}"), nil
 	}
-	if err := checkJSON(body); err != nil {
+	body, err = canonical(body)
+	if err != nil {
 		return nil, err
 	}
 	if body[0] != '{' {
@@ -154,17 +156,17 @@ func write(w http.ResponseWriter, e *mxerr.Error) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// checkJSON refuses what Go's decoder would let pass: invalid UTF-8, duplicate
+// canonical refuses what Go's decoder would let pass: invalid UTF-8, duplicate
 // keys, and nesting that costs more to walk than it can be worth.
-func checkJSON(body []byte) error {
-	err := canonjson.Valid(body, canonjson.Options{Numbers: canonjson.Free})
+func canonical(body []byte) ([]byte, error) {
+	out, err := canonjson.Canonical(make([]byte, 0, len(body)), body, canonjson.Options{Numbers: canonjson.Free})
 	switch {
 	case err == nil:
-		return nil
+		return out, nil
 	case errors.Is(err, canonjson.ErrDuplicate):
-		return mxerr.New(mxerr.BadJSON, "The body has the same key twice in one object")
+		return nil, mxerr.New(mxerr.BadJSON, "The body has the same key twice in one object")
 	case errors.Is(err, canonjson.ErrDepth):
-		return mxerr.New(mxerr.BadJSON, "The body is nested too deeply")
+		return nil, mxerr.New(mxerr.BadJSON, "The body is nested too deeply")
 	}
-	return &mxerr.Error{Code: mxerr.NotJSON, Text: "The body is not JSON", Cause: err}
+	return nil, &mxerr.Error{Code: mxerr.NotJSON, Text: "The body is not JSON", Cause: err}
 }

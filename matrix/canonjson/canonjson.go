@@ -77,12 +77,6 @@ func Canonical(dst, src []byte, opt Options) ([]byte, error) {
 	return s.out, nil
 }
 
-// Valid reports what is wrong with the JSON value src, as Canonical would.
-func Valid(src []byte, opt Options) error {
-	_, err := Canonical(make([]byte, 0, len(src)), src, opt)
-	return err
-}
-
 // Marshal is the canonical form of what encoding/json makes of v. Numbers with a
 // fraction are refused with ErrNumber.
 func Marshal(v any) ([]byte, error) {
