@@ -33,6 +33,7 @@ var order = strings.Fields(`
 	base/mail
 	base/mail/mailtest
 	base/sms
+	base/captcha
 	base/blob
 	base/blob/s3test
 	base/config

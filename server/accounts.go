@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"strings"
 
+	"hearth/base/captcha"
 	"hearth/base/mail"
 	"hearth/base/sms"
 	"hearth/homeserver/account"
@@ -57,6 +58,9 @@ func (s *Server) accountOptions(key ed25519.PrivateKey) account.Options {
 	}
 	if s.sms != nil {
 		o.SMS = s.sms
+	}
+	if c := s.cfg.Captcha; c.PublicKey != "" {
+		o.Captcha, o.CaptchaKey = captcha.New(c.SiteVerify, c.PrivateKey), c.PublicKey
 	}
 	return o
 }

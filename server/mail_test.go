@@ -446,9 +446,9 @@ func TestPagesOfTheSpecification(t *testing.T) {
 			t.Errorf("%s: %v\n%s", path, res.Header, text)
 		}
 	}
-	status, _, _ := h.browse(t, http.MethodGet, v3+"/auth/m.login.recaptcha/fallback/web?session=x", nil)
+	status, _, _ := h.browse(t, http.MethodGet, v3+"/auth/m.login.unheard/fallback/web?session=x", nil)
 	if status != 404 {
-		t.Errorf("recaptcha: %d", status)
+		t.Errorf("a stage that nobody knows: %d", status)
 	}
 	if _, _, text := h.browse(t, http.MethodGet, v3+"/auth/m.login.password/fallback/web?session=x", nil); !strings.Contains(text, "too old") {
 		t.Errorf("an old session: %s", text)

@@ -94,6 +94,8 @@ func (a *Accounts) fallback(w http.ResponseWriter, r *http.Request) {
 		httpx.Fail(w, r, err)
 	case s.Done:
 		page.Write(w, "message", page.Message{Title: "Done", Lines: []string{"Go back to your client. You can close this page."}, Done: true})
+	case s.Stage == "m.login.recaptcha":
+		page.WriteCaptcha(w, page.Captcha{Wrong: wrong, Key: a.Engine.CaptchaKey})
 	default:
 		f := stageForm(s)
 		f.Wrong = wrong
@@ -192,7 +194,10 @@ func (a *Accounts) fallbackStep(r *http.Request, s account.WebStage, session str
 			return page.Form{}, err
 		}
 	}
-	auth := &account.Auth{Type: s.Stage, Session: session, Password: posted.Get("password"), Token: posted.Get("token"), Creds: creds}
+	auth := &account.Auth{
+		Type: s.Stage, Session: session, Password: posted.Get("password"), Token: posted.Get("token"), Creds: creds,
+		Response: posted.Get("g-recaptcha-response"),
+	}
 	return page.Form{}, a.Engine.DoWeb(ctx, session, auth, httpx.Addr(ctx))
 }
 

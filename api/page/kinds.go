@@ -11,6 +11,10 @@ type Form struct {
 	Button string
 }
 
+// Captcha is the data of the page "captcha". It is posted to its own address, with
+// the field "g-recaptcha-response".
+type Captcha struct{ Wrong, Key string }
+
 // Link leads to a document.
 type Link struct{ Name, URL string }
 

@@ -1,7 +1,7 @@
 // Package page writes the small web pages on which people do what their client
 // cannot: log in, agree to terms, confirm a mail address. They work without
 // scripts, but for those that the specification wants, and hold nothing from
-// elsewhere.
+// elsewhere, but for captchas.
 package page
 
 import (
@@ -25,6 +25,19 @@ const Static = "/_matrix/static/"
 // ".html". Forms may lead to this server and to the given origins
 // ("https://app.example.org").
 func Write(w http.ResponseWriter, name string, data any, leadsTo ...string) {
+	write(w, name, data, policy+strings.TrimSpace("; script-src 'self'; form-action 'self' "+strings.Join(leadsTo, " ")))
+}
+
+// WriteCaptcha answers with the one page that holds something from elsewhere: what
+// Google says reCAPTCHA needs (https://developers.google.com/recaptcha/docs/faq).
+func WriteCaptcha(w http.ResponseWriter, data Captcha) {
+	write(w, "captcha", data, policy+"; form-action 'self'; script-src 'self' https://www.recaptcha.net/recaptcha/ https://www.gstatic.com/recaptcha/; frame-src https://www.recaptcha.net/recaptcha/")
+}
+
+// policy is what all pages have in common.
+const policy = "default-src 'none'; style-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func write(w http.ResponseWriter, name string, data any, policy string) {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name+".html", data); err != nil {
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
@@ -33,7 +46,7 @@ func Write(w http.ResponseWriter, name string, data any, leadsTo ...string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
-	h.Set("Content-Security-Policy", strings.TrimSpace("default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+strings.Join(leadsTo, " ")))
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer") // addresses of these pages hold secrets
 	h.Set("Cache-Control", "no-store")

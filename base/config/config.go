@@ -29,6 +29,7 @@ type Config struct {
 	Storage      Storage      `toml:"storage"`
 	Registration Registration `toml:"registration"`
 	Terms        Terms        `toml:"terms"`
+	Captcha      Captcha      `toml:"captcha"`
 	Mail         Mail         `toml:"mail"`
 	SMS          SMS          `toml:"sms"`
 	Login        Login        `toml:"login"`
@@ -142,6 +143,17 @@ type Terms struct {
 	// Who must have agreed: new people only, or everybody, also after a new version.
 	// Those who have not can read but not speak; their clients show them a link.
 	For string `toml:"for" is:"choice" of:"new everybody"`
+}
+
+// Captcha is Google's reCAPTCHA v2, which keeps robots from making accounts.
+type Captcha struct {
+	// What Google calls the site key and the secret key; "" for no captcha. With one,
+	// the browsers of those who register talk to Google. Mode "token" needs none.
+	PublicKey  string `toml:"public_key" is:"text"`
+	PrivateKey string `toml:"private_key" is:"secret"`
+
+	// Where it is asked whether a captcha has been solved.
+	SiteVerify string `toml:"siteverify" is:"url"`
 }
 
 // Mail is how this server sends mail, for lost passwords and missed messages.
@@ -335,6 +347,7 @@ func Default() *Config {
 		Storage:      Storage{Dir: "/var/lib/hearth"},
 		Registration: Registration{Mode: "closed", Email: "off"},
 		Terms:        Terms{For: "new"},
+		Captcha:      Captcha{SiteVerify: "https://www.recaptcha.net/recaptcha/api/siteverify"},
 		Mail:         Mail{TLS: "starttls"},
 		Login:        Login{Rendezvous: true},
 		Rooms:        Rooms{DefaultVersion: "12"},

@@ -36,7 +36,7 @@ func (l *loader) checkWhole() {
 	l.checkPeople()
 }
 
-// checkPeople is about mail and terms.
+// checkPeople is about mail, captchas and terms.
 func (l *loader) checkPeople() {
 	c := l.c
 	if c.Mail.SMTP != "" {
@@ -49,6 +49,13 @@ func (l *loader) checkPeople() {
 	}
 	if c.Registration.Email != "off" && c.Mail.SMTP == "" {
 		l.problem(l.at("registration.email"), `registration.email is %q, but this server sends no mail; write smtp and from in [mail], or email = "off"`, c.Registration.Email)
+	}
+	if p := c.Captcha; (p.PublicKey == "") != (p.PrivateKey == "") {
+		key := "captcha.public_key"
+		if p.PublicKey == "" {
+			key = "captcha.private_key"
+		}
+		l.problem(l.at(key), `a captcha has two keys; write public_key and private_key in [captcha]`)
 	}
 	if c.Terms.Version != "" && c.Terms.URL == "" {
 		l.problem(l.at("terms.version"), `there are terms, but nowhere to read them; write url = "https://example.com/terms" in [terms]`)

@@ -64,9 +64,15 @@ type Options struct {
 	SMS interface {
 		Post(to, text string) error
 	}
-	PublicURL string
-	Email     string // what registration makes of addresses: "off" or "", "optional", "required"
-	Terms     Terms
+	// Captcha tells people from robots; nil if this server asks nobody for that. Its
+	// Check is captcha.Checker's. CaptchaKey is what clients need to show one.
+	Captcha interface {
+		Check(ctx context.Context, response, addr string) error
+	}
+	CaptchaKey string
+	PublicURL  string
+	Email      string // what registration makes of addresses: "off" or "", "optional", "required"
+	Terms      Terms
 	// Secret makes links to the page of terms that nobody else can make.
 	Secret []byte
 

@@ -29,8 +29,7 @@ type Registration struct {
 }
 
 // Register makes an account and, unless InhibitLogin, opens its first device.
-// The error is *Challenge if the client must authenticate first: m.login.dummy
-// where registration is open, else m.login.registration_token. Others are
+// The error is *Challenge if the client must authenticate first. Others are
 // M_FORBIDDEN if registration is closed, M_USER_IN_USE, M_INVALID_USERNAME,
 // M_EXCLUSIVE.
 func (e *Engine) Register(ctx context.Context, r Registration, auth *Auth, addr string) (Grant, error) {
@@ -58,6 +57,9 @@ func (e *Engine) Register(ctx context.Context, r Registration, auth *Auth, addr 
 // one could stop half-way through another.
 func (e *Engine) registrationFlows(addr string) []Flow {
 	var base []string
+	if e.Captcha != nil {
+		base = append(base, stageCaptcha)
+	}
 	if e.Mode != Open || e.OpenOnlyFrom != nil && !e.OpenOnlyFrom(addr) {
 		base = append(base, stageToken)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/captcha"
 	"hearth/base/store"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
@@ -20,8 +21,9 @@ type Auth struct {
 	Session    string     `json:"session"`
 	Password   string     `json:"password"` // m.login.password
 	Identifier Identifier `json:"identifier"`
-	User       string     `json:"user"`  // before Identifier
-	Token      string     `json:"token"` // m.login.registration_token
+	User       string     `json:"user"`     // before Identifier
+	Token      string     `json:"token"`    // m.login.registration_token
+	Response   string     `json:"response"` // m.login.recaptcha
 
 	Creds    ThreepidCreds `json:"threepid_creds"` // m.login.email.identity and m.login.msisdn
 	OldCreds ThreepidCreds `json:"threepidCreds"`  // as old clients call it
@@ -59,6 +61,7 @@ const (
 	stageTerms    = "m.login.terms"
 	stageEmail    = "m.login.email.identity"
 	stagePhone    = "m.login.msisdn"
+	stageCaptcha  = "m.login.recaptcha"
 )
 
 // operation is what somebody wants to do and must authenticate for.
@@ -123,13 +126,20 @@ func (e *Engine) interact(ctx context.Context, op operation, auth *Auth) (*inter
 	}
 	e.uia.keep(s, e.Now())
 	c := &Challenge{Session: s.id, Flows: op.flows, Params: map[string]any{}, Completed: append([]string{}, s.completed...)}
-	if slices.ContainsFunc(op.flows, func(f Flow) bool { return slices.Contains(f.Stages, stageTerms) }) {
+	if asks(op.flows, stageTerms) {
 		c.Params[stageTerms] = e.Terms.params()
+	}
+	if asks(op.flows, stageCaptcha) {
+		c.Params[stageCaptcha] = map[string]string{"public_key": e.CaptchaKey}
 	}
 	if failure != nil {
 		c.Code, c.Text = failure.Code, failure.Text
 	}
 	return nil, c
+}
+
+func asks(flows []Flow, stage string) bool {
+	return slices.ContainsFunc(flows, func(f Flow) bool { return slices.Contains(f.Stages, stage) })
 }
 
 func (s *interaction) complete() bool {
@@ -155,6 +165,8 @@ func (e *Engine) stage(ctx context.Context, op operation, s *interaction, auth *
 		err = e.tokenStage(ctx, s, auth.Token)
 	case stageEmail, stagePhone:
 		err = e.proofStage(ctx, op, s, auth)
+	case stageCaptcha:
+		err = e.captchaStage(ctx, op, auth.Response)
 	}
 	if err == nil {
 		s.completed = next
@@ -215,6 +227,20 @@ func (e *Engine) proofStage(ctx context.Context, op operation, s *interaction, a
 		}
 	}
 	s.address = proof
+	return nil
+}
+
+func (e *Engine) captchaStage(ctx context.Context, op operation, response string) error {
+	err := e.Captcha.Check(ctx, response, op.addr)
+	switch {
+	case errors.Is(err, captcha.ErrWrong):
+		return mxerr.New(mxerr.CaptchaInvalid, "The captcha has not been solved: try again")
+	case err != nil:
+		e.Log.Error("no captcha can be checked", "err", err)
+		failed := mxerr.New(mxerr.Unknown, "The captcha cannot be checked now: try again later")
+		failed.Status = 401
+		return failed
+	}
 	return nil
 }
 

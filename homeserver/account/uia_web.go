@@ -20,7 +20,7 @@ type WebStage struct {
 
 // Stages are those that WebStage knows.
 func Stages() []string {
-	return []string{stageDummy, stagePassword, stageToken, stageTerms, stageEmail, stagePhone}
+	return []string{stageDummy, stagePassword, stageToken, stageTerms, stageEmail, stagePhone, stageCaptcha}
 }
 
 // Web returns a stage of an authentication under way. It is M_NOT_FOUND if there
@@ -31,8 +31,7 @@ func (e *Engine) Web(session, stage string) (WebStage, error) {
 		return WebStage{}, errNoSession()
 	}
 	defer e.uia.keep(s, e.Now())
-	asked := slices.ContainsFunc(s.op.flows, func(f Flow) bool { return slices.Contains(f.Stages, stage) })
-	if !asked {
+	if !asks(s.op.flows, stage) {
 		return WebStage{}, errNoSession()
 	}
 	return WebStage{

@@ -71,6 +71,7 @@ const (
 	ThreepidAuthFailed      Code = "M_THREEPID_AUTH_FAILED"
 	ThreepidNotSupported    Code = "M_THREEPID_MEDIUM_NOT_SUPPORTED"
 	ServerNotTrusted        Code = "M_SERVER_NOT_TRUSTED"
+	CaptchaInvalid          Code = "M_CAPTCHA_INVALID"
 	ConsentNotGiven         Code = "M_CONSENT_NOT_GIVEN"
 	DuplicateAnnotation     Code = "M_DUPLICATE_ANNOTATION"
 	ProfileTooLarge         Code = "M_PROFILE_TOO_LARGE"
@@ -100,6 +101,7 @@ var status = map[Code]int{
 	GuestAccessForbidden:  http.StatusForbidden,
 	CannotLeaveNoticeRoom: http.StatusForbidden,
 	UnableToGrantJoin:     http.StatusForbidden,
+	CaptchaInvalid:        http.StatusUnauthorized,
 	ThreepidDenied:        http.StatusForbidden,
 	ThreepidAuthFailed:    http.StatusForbidden,
 	ConsentNotGiven:       http.StatusForbidden,
