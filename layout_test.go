@@ -101,6 +101,7 @@ var order = strings.Fields(`
 // mayImport says which packages may use a module that Hearth did not write.
 // "*" stands for all. A module without a line may be used in tests only.
 var mayImport = map[string][]string{
+	"github.com/dlclark/regexp2":               {"homeserver/appservice"},
 	"github.com/jackc/pgx/v5":                  {"base/db", "base/db/dbtest"},
 	"github.com/minio/minio-go/v7":             {"base/blob"},
 	"github.com/pelletier/go-toml/v2":          {"base/config", "cmd/hearth"},

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +41,7 @@ type Registration struct {
 // Namespace is a part of the user ids, aliases or room ids that a service is
 // interested in.
 type Namespace struct {
-	Regex     *regexp.Regexp
+	Regex     Regex
 	Exclusive bool // nobody else may make one
 }
 
@@ -213,14 +212,9 @@ func (p *parser) url(n yaml.Node) string {
 func (p *parser) namespaces(list []namespace, key string) []Namespace {
 	out := make([]Namespace, 0, len(list))
 	for _, n := range list {
-		// A regular expression is to fit from the start, as other servers read it.
-		re, err := regexp.Compile("^(?:" + n.Regex.Value + ")")
-		if n.Regex.Value == "" || err != nil {
-			why := "an empty one fits everything"
-			if err != nil {
-				why = strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-			}
-			p.fail(n.Regex, "namespaces.%s: %q is not a regular expression that Hearth can use (those of RE2): %s", key, n.Regex.Value, why)
+		re, err := compile(n.Regex.Value)
+		if err != nil {
+			p.fail(n.Regex, "namespaces.%s: %q is not a regular expression that Hearth can use: %s", key, n.Regex.Value, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 			continue
 		}
 		out = append(out, Namespace{Regex: re, Exclusive: n.Exclusive})
