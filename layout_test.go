@@ -63,6 +63,8 @@ var order = strings.Fields(`
 	homeserver/people
 	homeserver/spaces
 	homeserver/media
+	homeserver/fedclient
+	homeserver/fedclient/fedtest
 	homeserver/push
 	homeserver/pusher
 	homeserver/e2ee
@@ -76,8 +78,10 @@ var order = strings.Fields(`
 	api/spectest
 	api/httpx
 	api/page
+	api/files
 	api/clientapi
 	api/adminapi
+	api/fedapi
 	api/wellknown
 	api/webui
 

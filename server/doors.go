@@ -3,10 +3,10 @@ package server
 import (
 	"hearth/api/adminapi"
 	"hearth/api/clientapi"
+	"hearth/api/fedapi"
 	"hearth/api/httpx"
 	"hearth/api/webui"
 	"hearth/api/wellknown"
-	"hearth/base/netguard"
 	"hearth/homeserver/media"
 	"hearth/homeserver/rendezvous"
 	"hearth/homeserver/spaces"
@@ -30,6 +30,9 @@ func (s *Server) buildDoors() {
 	if s.limits != nil {
 		cfg.Limits = s.limits
 	}
+	if s.peers != nil {
+		cfg.Peers = s.peers
+	}
 	s.parking = httpx.NewParking()
 	cfg.Parking = s.parking
 	s.router = httpx.NewRouter(cfg)
@@ -48,6 +51,9 @@ func (s *Server) buildDoors() {
 	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
 	s.router.Add(s.mediaDoors().Routes()...)
+	if s.peers != nil {
+		s.router.Add((&fedapi.API{Media: s.media, Keys: s.peers.OwnKeys, Name: "Hearth", Version: Version()}).Routes()...)
+	}
 	s.router.Add((&adminapi.API{
 		Media: s.media, Pushers: s.pusher, Search: s.search, Spaces: rooms.Spaces, Unstable: accounts.Unstable, MediaOpen: s.cfg.Media.Unauthenticated,
 		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Notices: s.notices, Version: Version(),
@@ -63,11 +69,7 @@ func (s *Server) buildDoors() {
 func (s *Server) mediaDoors() *clientapi.Media {
 	doors := &clientapi.Media{Engine: s.media, MaxUpload: s.cfg.Media.MaxUpload, Open: s.cfg.Media.Unauthenticated}
 	if s.cfg.Media.URLPreviews {
-		var allowed netguard.Ranges
-		for _, r := range s.cfg.Media.PreviewAllowed {
-			allowed = append(allowed, netguard.Range{From: r.First, To: r.Last})
-		}
-		doors.Previews = media.NewPreviews(s.media, allowed, s.log)
+		doors.Previews = media.NewPreviews(s.media, ranges(s.cfg.Media.PreviewAllowed), s.log)
 	}
 	return doors
 }

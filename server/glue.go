@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"path/filepath"
-	"strings"
 
-	"hearth/base/blob"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/account"
@@ -94,17 +91,4 @@ var _ room.Profiles = profiles{}
 // speaks under it, or an application service has it for its users.
 func (s *Server) reserved(localpart string) bool {
 	return localpart == notice.Localpart || s.services.ReservedUser(string(mxid.NewUserID(localpart, mxid.ServerName(s.cfg.ServerName))))
-}
-
-// blobs opens where files are kept.
-func (s *Server) blobs(ctx context.Context) (blob.Store, error) {
-	dir, c := filepath.Join(s.cfg.Storage.Dir, "media"), s.cfg.S3
-	if c.Endpoint == "" {
-		return blob.Open(dir)
-	}
-	endpoint, insecure := strings.CutPrefix(c.Endpoint, "http://")
-	return blob.OpenS3(ctx, dir, blob.Bucket{
-		Endpoint: strings.TrimSuffix(strings.TrimPrefix(endpoint, "https://"), "/"), Insecure: insecure, Region: c.Region,
-		Name: c.Bucket, Prefix: c.Prefix, AccessKey: c.AccessKey, SecretKey: c.SecretKey, PathStyle: c.PathStyle,
-	})
 }

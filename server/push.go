@@ -12,21 +12,11 @@ import (
 	"io/fs"
 	"os"
 
-	"hearth/base/config"
-	"hearth/base/netguard"
 	"hearth/base/store"
 	"hearth/homeserver/pusher"
 	"hearth/homeserver/room"
 	"hearth/matrix/canonjson"
 )
-
-// gateways are the special addresses at which push gateways may be.
-func gateways(cfg *config.Config) (allowed netguard.Ranges) {
-	for _, r := range cfg.Push.AllowedGateways {
-		allowed = append(allowed, netguard.Range{From: r.First, To: r.Last})
-	}
-	return allowed
-}
 
 // vapidKey reads the key by which push services know the server, or makes it the
 // first time. Browsers have subscribed with it, so it must last.

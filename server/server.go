@@ -29,6 +29,7 @@ import (
 	"hearth/homeserver/delayed"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
+	"hearth/homeserver/fedclient"
 	"hearth/homeserver/feed"
 	"hearth/homeserver/media"
 	"hearth/homeserver/notice"
@@ -73,6 +74,7 @@ type Server struct {
 	services  *appservice.Engine
 	keys      *e2ee.Engine
 	media     *media.Engine
+	peers     *fedclient.Client // nil for a server that speaks with no others
 	sticky    *sticky.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
@@ -131,11 +133,12 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	s.buildEngines(keyID, key, vapid, services)
-	blobs, err := s.blobs(ctx)
-	if err != nil {
+	if err := s.buildFederation(keyID, key); err != nil {
 		return err
 	}
-	s.media = media.New(media.Config{DB: s.db, Blobs: blobs, Server: mxid.ServerName(s.cfg.ServerName), UserQuota: s.cfg.Media.UserQuota, Log: s.log})
+	if err := s.buildMedia(ctx); err != nil {
+		return err
+	}
 	if err := s.buildTURN(key); err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	s.push = push.New(push.Config{DB: s.db, Rooms: s.rooms, Receipts: s.receipts, Personal: s.personal, Hub: s.hub, Log: s.log})
 	s.pusher = pusher.New(pusher.Config{
 		DB: s.db, Rooms: s.rooms, Push: s.push, Receipts: s.receipts, Personal: s.personal,
-		Allowed: gateways(s.cfg), VAPID: vapid, Mail: s.mailPushes(key), Log: s.log,
+		Allowed: ranges(s.cfg.Push.AllowedGateways), VAPID: vapid, Mail: s.mailPushes(key), Log: s.log,
 	})
 	s.presence = presence.New(presence.Config{DB: s.db, Rooms: s.rooms, Hub: s.hub, Enabled: s.cfg.Presence.Enabled, Log: s.log})
 	s.directory = directory.New(directory.Config{DB: s.db, Rooms: s.rooms, Server: name})
@@ -223,6 +226,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		err = s.listeners.stop(ctx)
 		if s.turn != nil {
 			err = errors.Join(err, s.turn.Stop(ctx))
+		}
+		if s.peers != nil {
+			s.peers.Close()
 		}
 		for _, o := range s.owners {
 			o.Stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"hearth/api/files"
 	"hearth/api/httpx"
 	"hearth/homeserver/media"
 	"hearth/matrix/mxerr"
@@ -66,10 +67,10 @@ func (a *Media) getURLPreview(ctx context.Context, r *http.Request, _ httpx.None
 // getContent: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid,
 // with another file name, and without a token.
 func (a *Media) getContent(w http.ResponseWriter, r *http.Request) {
-	wait, err := fileWait(r)
+	want, err := wanted(r)
 	var f *media.File
 	if err == nil {
-		f, err = a.Engine.Open(r.Context(), r.PathValue("serverName"), r.PathValue("mediaId"), wait)
+		f, err = a.Engine.Open(r.Context(), want)
 	}
 	if err != nil {
 		httpx.Fail(w, r, err)
@@ -81,9 +82,6 @@ func (a *Media) getContent(w http.ResponseWriter, r *http.Request) {
 	}
 	serve(w, r, f, name)
 }
-
-// maxThumbnail bounds what a client may ask for, in pixels.
-const maxThumbnail = 1 << 16
 
 // getContentThumbnail: client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid,
 // and without a token.
@@ -97,38 +95,13 @@ func (a *Media) getContentThumbnail(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Media) thumbnail(r *http.Request) (*media.File, error) {
-	q := r.URL.Query()
-	var sides [2]int
-	for i, name := range []string{"width", "height"} {
-		if q.Get(name) == "" {
-			return nil, missing(name)
-		}
-		var err error
-		if sides[i], err = httpx.IntQuery(r, name, 0, maxThumbnail); err != nil {
-			return nil, err
-		}
-	}
-	method := q.Get("method")
-	switch method {
-	case "":
-		method = media.Scale
-	case media.Crop, media.Scale:
-	default:
-		return nil, mxerr.New(mxerr.InvalidParam, "method must be crop or scale")
-	}
-	motion := media.Any
-	if q.Get("animated") != "" {
-		moving, err := httpx.BoolQuery(r, "animated", false)
-		if err != nil {
-			return nil, err
-		}
-		if motion = media.Still; moving {
-			motion = media.Moving
-		}
-	}
-	wait, err := fileWait(r)
+	size, err := files.Thumbnail(r)
 	if err != nil {
 		return nil, err
 	}
-	return a.Engine.Thumbnail(r.Context(), r.PathValue("serverName"), r.PathValue("mediaId"), sides[0], sides[1], method, motion, wait)
+	want, err := wanted(r)
+	if err != nil {
+		return nil, err
+	}
+	return a.Engine.Thumbnail(r.Context(), want, size.Width, size.Height, size.Method, size.Motion)
 }

@@ -2,13 +2,11 @@ package clientapi
 
 import (
 	"errors"
-	"mime"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
-	"time"
 
+	"hearth/api/files"
 	"hearth/api/httpx"
 	"hearth/homeserver/media"
 	"hearth/matrix/mxerr"
@@ -36,30 +34,13 @@ var (
 	authedMedia = []string{"/_matrix/client/v1/media"}
 )
 
-// inline are the types that a browser may show on the server's own origin
-// (client-server-api/#serving-inline-content).
-var inline = []string{
-	"text/css", "text/plain", "text/csv", "application/json", "application/ld+json",
-	"image/jpeg", "image/gif", "image/png", "image/apng", "image/webp", "image/avif",
-	"video/mp4", "video/webm", "video/ogg", "video/quicktime",
-	"audio/mp4", "audio/webm", "audio/aac", "audio/mpeg", "audio/ogg", "audio/wave", "audio/wav", "audio/x-wav", "audio/x-pn-wav",
-	"audio/flac", "audio/x-flac",
-}
-
 // serve answers with a file.
 func serve(w http.ResponseWriter, r *http.Request, f *media.File, name string) {
 	defer f.Content.Close()
-	typ, _, err := mime.ParseMediaType(f.Type)
-	kind := "attachment"
-	if err == nil && slices.Contains(inline, typ) {
-		kind = "inline"
-	}
 	h := w.Header()
-	h.Set("Content-Type", f.Type)
-	if err != nil {
-		h.Set("Content-Type", "application/octet-stream")
+	for key, value := range files.Header(f.Type, name) {
+		h[key] = value
 	}
-	h.Set("Content-Disposition", disposition(kind, name))
 	// Files are strangers' work: none may act in the server's name
 	// (client-server-api/#content-repo-security).
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; style-src 'unsafe-inline'; media-src 'self'; object-src 'self';")
@@ -70,22 +51,19 @@ func serve(w http.ResponseWriter, r *http.Request, f *media.File, name string) {
 	httpx.File(w, r, f.Created, f.Size, f.Content)
 }
 
-// disposition is a header with a file name (RFC 6266).
-func disposition(kind, name string) string {
-	if name == "" {
-		return kind
+// wanted is the file that a request is about. It is fetched from another server
+// unless the client wants that not.
+func wanted(r *http.Request) (media.Want, error) {
+	w := media.Want{Origin: r.PathValue("serverName"), ID: r.PathValue("mediaId")}
+	remote, err := httpx.BoolQuery(r, "allow_remote", true)
+	if err != nil {
+		return w, err
 	}
-	if v := mime.FormatMediaType(kind, map[string]string{"filename": path.Base(name)}); v != "" {
-		return v
+	if remote {
+		w.Fetch = func() error { return httpx.Take(r.Context(), "remote_media") }
 	}
-	return kind
-}
-
-// fileWait is how long a reader waits for a file that is to come, 20 seconds if
-// the client does not say.
-func fileWait(r *http.Request) (time.Duration, error) {
-	ms, err := httpx.IntQuery(r, "timeout_ms", 20_000, 60_000)
-	return time.Duration(ms) * time.Millisecond, err
+	w.Wait, err = files.Wait(r)
+	return w, err
 }
 
 // uploadError tells a body that is too large from other failures.

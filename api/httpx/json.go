@@ -134,6 +134,9 @@ func (rt *Router) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, db.ErrFull):
 		e = &mxerr.Error{Code: mxerr.Unknown, Text: "The server's disk is full: nothing was stored", Status: http.StatusInsufficientStorage}
 		rt.cfg.Log.ErrorContext(r.Context(), "the disk is full", "route", r.Pattern, "err", err)
+	case e.HTTPStatus() == http.StatusBadGateway, e.HTTPStatus() == http.StatusGatewayTimeout:
+		// What another server does not do is nothing for the operator of this one.
+		rt.cfg.Log.DebugContext(r.Context(), "another server did not help", "route", r.Pattern, "err", err)
 	case e.HTTPStatus() >= http.StatusInternalServerError:
 		rt.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "err", err)
 	default:

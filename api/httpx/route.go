@@ -4,6 +4,7 @@
 package httpx
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -19,6 +20,7 @@ import (
 
 	"hearth/base/limit"
 	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
 )
 
 // Auth says who may call an endpoint.
@@ -31,6 +33,7 @@ const (
 	Guest         // access token, guests welcome
 	User          // access token, guests refused
 	Admin         // access token of a server administrator
+	Peer          // signature of another server
 )
 
 // Path prefixes under which routes are served. Clients of all ages are
@@ -107,6 +110,13 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string, as Identity) (*Caller, error)
 }
 
+// Peers finds out which server made a request. headers are those by which it says
+// so, content is nil without a body. A bad signature is an *mxerr.Error with
+// M_UNAUTHORIZED.
+type Peers interface {
+	Authenticate(ctx context.Context, method, uri string, headers []string, content []byte) (mxid.ServerName, error)
+}
+
 // Limiter takes one request from the bucket of key. A refused request may be
 // repeated after retry.
 type Limiter interface {
@@ -117,6 +127,7 @@ type Limiter interface {
 // Config is what a Router needs from the rest of the server.
 type Config struct {
 	Auth   Authenticator
+	Peers  Peers // nil for a server that speaks with no others
 	Limits Limiter
 	// Standing refuses a route to a caller whose account is restricted. Nil lets
 	// everybody pass.
@@ -260,6 +271,9 @@ func (rt *Router) guard(route Route) http.Handler {
 }
 
 func (rt *Router) admit(r *http.Request, route Route, call *call) error {
+	if route.Auth == Peer {
+		return rt.admitPeer(r, route, call)
+	}
 	if route.Auth != Anyone {
 		token := AccessToken(r)
 		if token == "" && route.Auth != Optional {
@@ -306,6 +320,47 @@ func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 		}
 	}
 	return refusal(rt.cfg.Limits.Allow(route.Limit, key))
+}
+
+// admitPeer counts requests before it believes them: to find out who makes them
+// is most of the work.
+func (rt *Router) admitPeer(r *http.Request, route Route, call *call) error {
+	if route.Limit != "" && rt.cfg.Limits != nil {
+		if err := refusal(rt.cfg.Limits.Allow(route.Limit, call.addr)); err != nil {
+			return err
+		}
+	}
+	var content []byte
+	if r.Method != http.MethodGet {
+		var err error
+		if content, err = Body(r); err != nil {
+			return err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(content))
+	}
+	var err error
+	call.peer, err = rt.cfg.Peers.Authenticate(r.Context(), r.Method, r.RequestURI, r.Header.Values("Authorization"), content)
+	return err
+}
+
+// Take takes a request from one more rate limit, for what only some requests of a
+// route do.
+func Take(ctx context.Context, bucket string) error {
+	c, ok := ctx.Value(callKey{}).(*call)
+	if !ok || c.router.cfg.Limits == nil {
+		return nil
+	}
+	limits, key := c.router.cfg.Limits, c.addr
+	if c.who != nil {
+		if c.who.Unlimited {
+			return nil
+		}
+		key = c.who.User
+		if c.who.Rate != nil {
+			return refusal(limits.AllowAt(bucket, key, *c.who.Rate))
+		}
+	}
+	return refusal(limits.Allow(bucket, key))
 }
 
 // refusal is M_LIMIT_EXCEEDED with retry_after_ms and the matching Retry-After,
@@ -374,6 +429,7 @@ func (rt *Router) trusted(host string) bool {
 type call struct {
 	router *Router
 	who    *Caller
+	peer   mxid.ServerName
 	addr   string
 
 	service string
@@ -388,6 +444,14 @@ func Who(ctx context.Context) *Caller {
 		return c.who
 	}
 	return nil
+}
+
+// Origin is the server that makes a request to a route whose Auth is Peer.
+func Origin(ctx context.Context) mxid.ServerName {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.peer
+	}
+	return ""
 }
 
 // Service is the id of the application service that makes the request, also on a

@@ -39,6 +39,7 @@ type Config struct {
 	Limits       Limits       `toml:"limits"`
 	Media        Media        `toml:"media"`
 	S3           S3           `toml:"s3"`
+	Federation   Federation   `toml:"federation"`
 	Push         Push         `toml:"push"`
 	AppServices  AppServices  `toml:"appservices"`
 	Support      Support      `toml:"support"`
@@ -271,10 +272,33 @@ type Media struct {
 	// clients can show what is there.
 	URLPreviews bool `toml:"url_previews" is:"switch"`
 
+	// Copies of files of other servers: the largest one, what all of them together
+	// may come to (0 for any amount), and for how long one is kept that nobody looks
+	// at. Small pictures of them come on top.
+	RemoteMaxSize   int64         `toml:"remote_max_size" is:"size"`    // bytes
+	RemoteCacheSize int64         `toml:"remote_cache_size" is:"quota"` // bytes
+	RemoteCacheAge  time.Duration `toml:"remote_cache_age" is:"duration"`
+
 	// Private addresses and networks that may be looked at all the same, for
 	// example ["192.168.1.20"]. Everybody with an account can then read pages
 	// there.
 	PreviewAllowed []AddrRange `toml:"preview_allowed" is:"peers"`
+}
+
+// Federation is how this server speaks with other homeservers.
+type Federation struct {
+	// Whether it does. For now it only shows them its people's files, and fetches
+	// theirs; people of different servers cannot meet in rooms yet.
+	Enabled bool `toml:"enabled" is:"switch"`
+
+	// Other servers are never looked for at private, local or reserved addresses.
+	// Exempt those in your own network: "192.0.2.1", "10.0.0.0-10.255.255.255" or
+	// "10.0.0.0/8".
+	AllowedAddresses []AddrRange `toml:"allowed_addresses" is:"peers"`
+
+	// PEM file with certificate authorities that are believed besides those of this
+	// machine, for other servers in your own network. "" for none.
+	CA string `toml:"ca" is:"path"`
 }
 
 // S3 is an object store for uploaded files, instead of the folder storage.dir.
@@ -359,9 +383,12 @@ func Default() *Config {
 		},
 		Presence: Presence{Enabled: true},
 		Limits:   Limits{Enabled: true},
-		Media:    Media{MaxUpload: 100_000_000, Unauthenticated: true, URLPreviews: true},
-		S3:       S3{PathStyle: true},
-		Log:      Log{Level: "info", Format: "auto"},
+		Media: Media{
+			MaxUpload: 100_000_000, Unauthenticated: true, URLPreviews: true,
+			RemoteMaxSize: 100_000_000, RemoteCacheSize: 5_000_000_000, RemoteCacheAge: 30 * 24 * time.Hour,
+		},
+		S3:  S3{PathStyle: true},
+		Log: Log{Level: "info", Format: "auto"},
 	}
 }
 

@@ -22,7 +22,7 @@ func TestProblems(t *testing.T) {
 		{"name below a section", "[log]\nserver_name = \"a.test\"", `F:2:1: unknown key "server_name" in [log]; write it above the first [section]`},
 		{"foreign key", name + "[presence]\ncolour = 1", `F:3:1: unknown key "colour" in [presence]; the keys here are enabled`},
 		{"misspelt section", name + "[regstration]\nmode = \"open\"", `F:2:2: unknown section [regstration]; did you mean [registration]?`},
-		{"foreign section", name + "[federation]\nx = 1", `F:2:2: unknown section [federation]; the sections are listen, tls, network, storage, registration, terms, captcha, mail, sms, login, rooms, turn, presence, limits, media, s3, push, appservices, support, log`},
+		{"foreign section", name + "[workers]\nx = 1", `F:2:2: unknown section [workers]; the sections are listen, tls, network, storage, registration, terms, captcha, mail, sms, login, rooms, turn, presence, limits, media, s3, federation, push, appservices, support, log`},
 		{"section as a list", name + "[[turn]]\nudp = 1", `F:2:3: [[turn]] is a list of sections; write [turn]`},
 		{"section as a key", name + "turn = \"x\"", `F:2:1: turn is a section; write it on a line of its own as [turn]`},
 		{"key as a section", "[server_name]\nx = 1", `F:1:2: server_name is a setting and not a section; write server_name = ""`},

@@ -2,12 +2,14 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/mail"
 	"net/netip"
+	"os"
 	"strings"
 )
 
@@ -34,6 +36,38 @@ func (l *loader) checkWhole() {
 	l.checkTLS()
 	l.checkClash()
 	l.checkPeople()
+	l.checkFederation()
+}
+
+// checkFederation is about other servers and their files.
+func (l *loader) checkFederation() {
+	c := l.c
+	if c.Media.RemoteCacheSize > 0 && c.Media.RemoteMaxSize > c.Media.RemoteCacheSize {
+		l.problem(l.at("media.remote_max_size"), `one file may be larger than remote_cache_size, which is for all; write a smaller remote_max_size`)
+	}
+	if _, err := c.FederationRoots(); err != nil {
+		l.problem(l.at("federation.ca"), "federation.ca cannot be used: %v; write a PEM file of certificates", err)
+	}
+}
+
+// FederationRoots are the authorities that other servers' certificates may be
+// from, nil for those of this machine only.
+func (c *Config) FederationRoots() (*x509.CertPool, error) {
+	if c.Federation.CA == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.Federation.CA)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("there is no certificate in %s", c.Federation.CA)
+	}
+	return pool, nil
 }
 
 // checkPeople is about mail, captchas and terms.

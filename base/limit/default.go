@@ -51,6 +51,11 @@ func Default() map[string]Rate {
 		"upload":  {Every: 200 * time.Millisecond, Burst: 100},
 		"preview": {Every: 500 * time.Millisecond, Burst: 60},
 
+		// Files that other servers are asked for.
+		"remote_media": {Every: 50 * time.Millisecond, Burst: 300},
+		// Requests of other servers, by address.
+		"federation": {Every: 5 * time.Millisecond, Burst: 1000},
+
 		"keys":      {Every: 50 * time.Millisecond, Burst: 300},
 		"keys_read": {Every: 20 * time.Millisecond, Burst: 500},
 		"to_device": {Every: 20 * time.Millisecond, Burst: 500},

@@ -98,7 +98,7 @@ func SumMedia(tx *db.Tx, q MediaSumQuery) (page []MediaSums, total int64, err er
 // before a time in ms, and have more than some bytes.
 type MediaAge struct {
 	Origin string // of this server, or with Remote of all others
-	Remote bool
+	Remote bool   // without quarantined ones, which would come again
 	Before int64
 	Larger int64
 	After  Media // the last one of the page before
@@ -110,7 +110,7 @@ func MediaBefore(tx *db.Tx, q MediaAge) ([]Media, error) {
 	where := `origin = $1 AND id > $2`
 	args := []any{q.Origin, q.After.ID}
 	if q.Remote {
-		where = `origin <> $1 AND (origin, id) > ($2, $3)`
+		where = `origin <> $1 AND (origin, id) > ($2, $3) AND quarantined_by = ''`
 		args = []any{q.Origin, q.After.Origin, q.After.ID}
 	}
 	n := len(args)

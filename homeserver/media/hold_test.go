@@ -31,7 +31,7 @@ func TestTheSameBytesComeAndGo(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					f, err := e.Open(t.Context(), "example.test", id, 0)
+					f, err := e.Open(t.Context(), Want{Origin: "example.test", ID: id})
 					if err != nil {
 						t.Errorf("a file has lost its bytes: %v", err)
 						return

@@ -25,7 +25,12 @@ type Config struct {
 	Server mxid.ServerName
 	// UserQuota bounds the bytes that a user may keep here, 0 for no bound.
 	UserQuota int64
-	Log       *slog.Logger
+	// Fetch asks another server for a file of at most so many bytes, for whose
+	// upload that one waits for a time. Its errors, and those of reading the file,
+	// are shown. Nil for a server that is alone.
+	Fetch  func(ctx context.Context, origin mxid.ServerName, id string, wait time.Duration, most int64) (*Incoming, error)
+	Remote Remote
+	Log    *slog.Logger
 }
 
 const (
@@ -48,17 +53,20 @@ type Engine struct {
 	holds holds
 	// drawing is held by who makes a thumbnail: a picture may take much memory.
 	drawing chan struct{}
+	copies  *copies
 
 	mu      sync.Mutex
 	waiting map[string][]chan struct{} // by id, closed when the upload is there
 }
 
-// New returns an Engine. Nothing runs in the background.
+// New returns an Engine. Copies of other servers' files go between Start and Stop.
 func New(c Config) *Engine {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{Config: c, holds: holds{of: map[string]*hold{}}, drawing: make(chan struct{}, 1), waiting: map[string][]chan struct{}{}}
+	return &Engine{
+		Config: c, holds: holds{of: map[string]*hold{}}, drawing: make(chan struct{}, 1), waiting: map[string][]chan struct{}{}, copies: newCopies(),
+	}
 }
 
 // File is a file that somebody looks at. The reader closes Content.
@@ -101,11 +109,7 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		return err
 	}
 	m.Type, m.Name, m.Size, m.Hash, m.Expires, m.Used = u.Type, u.Name, draft.Size, draft.Name, 0, time.Now().UnixMilli()
-	defer e.holds.take(m.Hash)()
-	if err := draft.Keep(ctx); err != nil {
-		return err
-	}
-	return e.DB.Write(ctx, func(tx *db.Tx) error {
+	return e.keep(ctx, draft, func(tx *db.Tx) error {
 		old, err := store.MediaByID(tx, m.Origin, m.ID)
 		if err == nil && old.Hash != "" {
 			return errOverwrite()
@@ -113,20 +117,23 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		if err != nil && !errors.Is(err, db.ErrNoRow) {
 			return err
 		}
-		// What an operator has locked away does not come back by another name.
-		bad, err := store.QuarantinedHash(tx, m.Hash)
-		if err != nil {
+		if err := quarantineSame(tx, &m); err != nil {
 			return err
-		}
-		if bad {
-			m.QuarantinedBy = "the same bytes were quarantined before"
-			if err := store.AddQuarantineChange(tx, store.QuarantineChange{Pos: tx.NextPos(), Origin: m.Origin, ID: m.ID, Quarantined: true}); err != nil {
-				return err
-			}
 		}
 		tx.AfterCommit(func() { e.arrived(m.ID) })
 		return store.SetMedia(tx, m)
 	})
+}
+
+// quarantineSame hides a new file of bytes that are hidden: what an operator has
+// locked away does not come back by another name.
+func quarantineSame(tx *db.Tx, m *store.Media) error {
+	bad, err := store.QuarantinedHash(tx, m.Hash)
+	if err != nil || !bad {
+		return err
+	}
+	m.QuarantinedBy = "the same bytes were quarantined before"
+	return store.AddQuarantineChange(tx, store.QuarantineChange{Pos: tx.NextPos(), Origin: m.Origin, ID: m.ID, Quarantined: true})
 }
 
 func errOverwrite() error {
@@ -202,14 +209,42 @@ func (e *Engine) row(ctx context.Context, origin, id string) (m store.Media, err
 
 func errNotFound() error { return mxerr.New(mxerr.NotFound, "There is no such file") }
 
-// Open returns a file. It waits for one that is to be uploaded, at most so long.
-// Errors: M_NOT_FOUND, also for what was quarantined, M_NOT_YET_UPLOADED.
-func (e *Engine) Open(ctx context.Context, origin, id string, wait time.Duration) (*File, error) {
-	m, err := e.find(ctx, origin, id, wait)
+// Want says which file somebody wants to see.
+type Want struct {
+	Origin, ID string
+	Wait       time.Duration // how long at most for a file that is to be uploaded
+	// Fetch is asked before another server is asked for its file, and may refuse
+	// it. Nil for what is here only.
+	Fetch func() error
+}
+
+// Open returns a file. Errors: M_NOT_FOUND, also for what was quarantined,
+// M_NOT_YET_UPLOADED, those of Config.Fetch and Want.Fetch.
+func (e *Engine) Open(ctx context.Context, w Want) (f *File, err error) {
+	err = e.show(ctx, w, func(m store.Media) error {
+		f, err = e.open(ctx, m)
+		return err
+	})
+	return f, err
+}
+
+// show finds a file and shows it to f. A copy that lost its bytes meanwhile is
+// fetched again.
+func (e *Engine) show(ctx context.Context, w Want, f func(m store.Media) error) error {
+	m, err := e.find(ctx, w)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return e.open(ctx, m)
+	if err = f(m); !errors.Is(err, blob.ErrNotFound) || m.Origin == string(e.Server) {
+		return err
+	}
+	if _, err := e.Delete(ctx, []Info{m}); err != nil {
+		return err
+	}
+	if m, err = e.find(ctx, w); err != nil {
+		return err
+	}
+	return f(m)
 }
 
 func (e *Engine) open(ctx context.Context, m store.Media) (*File, error) {
@@ -218,21 +253,11 @@ func (e *Engine) open(ctx context.Context, m store.Media) (*File, error) {
 }
 
 // find returns the row of a file that may be shown.
-func (e *Engine) find(ctx context.Context, origin, id string, wait time.Duration) (store.Media, error) {
-	there := e.await(id)
-	defer e.leave(id, there)
-	m, err := e.row(ctx, origin, id)
-	if err == nil && m.Hash == "" {
-		timeout := time.NewTimer(min(wait, maxWait))
-		defer timeout.Stop()
-		select {
-		case <-there:
-			m, err = e.row(ctx, origin, id)
-		case <-timeout.C:
-			err = mxerr.New(mxerr.NotYetUploaded, "The file has not been uploaded yet").WithStatus(504)
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+func (e *Engine) find(ctx context.Context, w Want) (m store.Media, err error) {
+	if w.Origin == string(e.Server) {
+		m, err = e.await(ctx, w)
+	} else {
+		m, err = e.copyOf(ctx, w)
 	}
 	if err != nil {
 		return m, err
@@ -243,17 +268,41 @@ func (e *Engine) find(ctx context.Context, origin, id string, wait time.Duration
 	return m, e.looked(ctx, m)
 }
 
+// await returns the row of a file of this server, when it is there.
+func (e *Engine) await(ctx context.Context, w Want) (store.Media, error) {
+	there := e.arrival(w.ID)
+	defer e.leave(w.ID, there)
+	m, err := e.row(ctx, w.Origin, w.ID)
+	if err != nil || m.Hash != "" {
+		return m, err
+	}
+	timeout := time.NewTimer(min(w.Wait, maxWait))
+	defer timeout.Stop()
+	select {
+	case <-there:
+		return e.row(ctx, w.Origin, w.ID)
+	case <-timeout.C:
+		return m, mxerr.New(mxerr.NotYetUploaded, "The file has not been uploaded yet").WithStatus(504)
+	case <-ctx.Done():
+		return m, ctx.Err()
+	}
+}
+
 // looked notes that a file is in use.
 func (e *Engine) looked(ctx context.Context, m store.Media) error {
 	now := time.Now()
-	if now.Sub(time.UnixMilli(m.Used)) < usedEvery {
+	every := usedEvery
+	if m.Origin != string(e.Server) {
+		every = copyUsedEvery
+	}
+	if now.Sub(time.UnixMilli(m.Used)) < every {
 		return nil
 	}
 	return e.DB.Write(ctx, func(tx *db.Tx) error { return store.MediaUsed(tx, m.Origin, m.ID, now.UnixMilli()) })
 }
 
-// await returns a channel that is closed when the upload of an id is there.
-func (e *Engine) await(id string) chan struct{} {
+// arrival returns a channel that is closed when the upload of an id is there.
+func (e *Engine) arrival(id string) chan struct{} {
 	ch := make(chan struct{})
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -66,7 +66,8 @@ func (e *Engine) Delete(ctx context.Context, files []Info) (ids []string, err er
 	return ids, nil
 }
 
-// deleteFile removes the rows of a file and returns the bytes that are left over.
+// deleteFile removes the rows of a file and returns the bytes that are left over,
+// which it notes as litter.
 func deleteFile(tx *db.Tx, m Info) (unused []string, err error) {
 	if err := store.DeleteMedia(tx, m.Origin, m.ID); err != nil {
 		return nil, err
@@ -90,9 +91,13 @@ func deleteFile(tx *db.Tx, m Info) (unused []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !used {
-			unused = append(unused, hash)
+		if used {
+			continue
 		}
+		if err := store.AddLitter(tx, hash); err != nil {
+			return nil, err
+		}
+		unused = append(unused, hash)
 	}
 	return unused, nil
 }

@@ -211,7 +211,7 @@ func (p *Previews) picture(ctx context.Context, og map[string]any, res *http.Res
 	if err := p.files.add(ctx, Upload{Type: typ, Content: body}, m); err != nil {
 		return og, err
 	}
-	f, err := p.files.Open(ctx, m.Origin, m.ID, 0)
+	f, err := p.files.Open(ctx, Want{Origin: m.Origin, ID: m.ID})
 	if err != nil {
 		return og, err
 	}

@@ -10,7 +10,6 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"time"
 
 	_ "golang.org/x/image/webp"
 
@@ -88,15 +87,22 @@ func sizeFor(width, height int, method string) size {
 // Thumbnail returns a small picture of a file, at least as large as asked for if
 // the file is; a small file is returned as it is. Errors are those of Open,
 // M_UNKNOWN with status 400 for what is no picture, and M_TOO_LARGE.
-func (e *Engine) Thumbnail(ctx context.Context, origin, id string, width, height int, method string, motion Motion, wait time.Duration) (*File, error) {
-	m, err := e.find(ctx, origin, id, wait)
-	if err != nil {
-		return nil, err
-	}
+func (e *Engine) Thumbnail(ctx context.Context, w Want, width, height int, method string, motion Motion) (f *File, err error) {
 	want := sizeFor(width, height, method)
 	want.motion = motion
+	err = e.show(ctx, w, func(m store.Media) error {
+		f, err = e.thumbnail(ctx, m, want)
+		return err
+	})
+	if refused, ok := errors.AsType[*mxerr.Error](err); ok && refused.Code == mxerr.TooLarge && w.Origin != string(e.Server) {
+		err = errTooLarge().WithStatus(502)
+	}
+	return f, err
+}
+
+func (e *Engine) thumbnail(ctx context.Context, m store.Media, want size) (*File, error) {
 	var have []store.Thumbnail
-	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		have, err = store.ThumbnailsOf(tx, m.Hash)
 		return err
 	})
@@ -146,39 +152,33 @@ func (e *Engine) draw(ctx context.Context, m store.Media, want size) (t store.Th
 		return t, err
 	}
 	if small == nil {
-		return t, e.keepThumbnail(ctx, t)
+		return t, e.DB.Write(ctx, func(tx *db.Tx) error { return setThumbnail(tx, t) })
 	}
 	draft, err := e.Blobs.Write(ctx, bytes.NewReader(small))
 	if err != nil {
 		return t, err
 	}
+	defer draft.Discard()
 	t.Type, t.Size, t.Hash = typ, draft.Size, draft.Name
-	release := e.holds.take(t.Hash)
-	if err = draft.Keep(ctx); err == nil {
-		err = e.keepThumbnail(ctx, t)
-	}
-	release()
-	if err != nil {
+	if err = e.keep(ctx, draft, func(tx *db.Tx) error { return setThumbnail(tx, t) }); err != nil {
 		err = errors.Join(err, e.drop(context.WithoutCancel(ctx), t.Hash))
 	}
 	return t, err
 }
 
-// keepThumbnail stores a thumbnail of a file that is still there.
-func (e *Engine) keepThumbnail(ctx context.Context, t store.Thumbnail) error {
-	return e.DB.Write(ctx, func(tx *db.Tx) error {
-		there, err := store.MediaWithBytes(tx, t.Source)
-		if err == nil && !there {
-			err = errNotFound()
-		}
-		if err != nil {
-			return err
-		}
-		return store.SetThumbnail(tx, t)
-	})
+// setThumbnail stores a thumbnail of a file that is still there.
+func setThumbnail(tx *db.Tx, t store.Thumbnail) error {
+	there, err := store.MediaWithBytes(tx, t.Source)
+	if err == nil && !there {
+		err = errNotFound()
+	}
+	if err != nil {
+		return err
+	}
+	return store.SetThumbnail(tx, t)
 }
 
-func errTooLarge() error {
+func errTooLarge() *mxerr.Error {
 	return mxerr.New(mxerr.TooLarge, "The picture is too large to make a small one of it")
 }
 
