@@ -123,27 +123,37 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	write(w, mxerr.From(err))
 }
 
-// Fail writes err. Only failures of ours are logged as errors.
+// Fail writes err.
 func (rt *Router) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := mxerr.From(err)
-	switch {
-	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
+	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // nobody listens
+	}
+	write(w, rt.explain(r.Context(), r.Pattern, err))
+}
+
+// explain turns err into what a client is told, and logs it. Only failures of ours
+// are logged as errors.
+func (rt *Router) explain(ctx context.Context, pattern string, err error) *mxerr.Error {
+	e, log := mxerr.From(err), rt.cfg.Log
+	switch {
 	case errors.Is(err, db.ErrText):
-		e = mxerr.New(mxerr.InvalidParam, "Names must be UTF-8 without NUL characters")
+		return mxerr.New(mxerr.InvalidParam, "Names must be UTF-8 without NUL characters")
 	case errors.Is(err, db.ErrFull):
-		e = &mxerr.Error{Code: mxerr.Unknown, Text: "The server's disk is full: nothing was stored", Status: http.StatusInsufficientStorage}
-		rt.cfg.Log.ErrorContext(r.Context(), "the disk is full", "route", r.Pattern, "err", err)
+		log.ErrorContext(ctx, "the disk is full", "route", pattern, "err", err)
+		return &mxerr.Error{Code: mxerr.Unknown, Text: "The server's disk is full: nothing was stored", Status: http.StatusInsufficientStorage}
+	case errors.Is(err, db.ErrAway):
+		log.ErrorContext(ctx, "the database is away", "route", pattern, "err", err)
+		return &mxerr.Error{Code: mxerr.Unknown, Text: "The server cannot reach its database: try again soon", Status: http.StatusServiceUnavailable}
 	case e.HTTPStatus() == http.StatusBadGateway, e.HTTPStatus() == http.StatusGatewayTimeout:
 		// What another server does not do is nothing for the operator of this one.
-		rt.cfg.Log.DebugContext(r.Context(), "another server did not help", "route", r.Pattern, "err", err)
+		log.DebugContext(ctx, "another server did not help", "route", pattern, "err", err)
 	case e.HTTPStatus() >= http.StatusInternalServerError:
-		rt.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "err", err)
+		log.ErrorContext(ctx, "request failed", "route", pattern, "err", err)
 	default:
-		rt.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "request refused",
-			slog.String("route", r.Pattern), slog.String("errcode", string(e.Code)), slog.String("error", e.Text))
+		log.LogAttrs(ctx, slog.LevelDebug, "request refused",
+			slog.String("route", pattern), slog.String("errcode", string(e.Code)), slog.String("error", e.Text))
 	}
-	write(w, e)
+	return e
 }
 
 func write(w http.ResponseWriter, e *mxerr.Error) {

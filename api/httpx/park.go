@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"hearth/matrix/mxerr"
 )
 
 // Later makes an answer that is not there yet. It may take minutes, and returns
@@ -203,10 +201,7 @@ func answer(conn net.Conn, rt *Router, pattern string, last bool, body Raw, err 
 	cors(header)
 	res := &http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: header, Close: last}
 	if err != nil {
-		e := mxerr.From(err)
-		if e.HTTPStatus() >= http.StatusInternalServerError {
-			rt.cfg.Log.Error("request failed", "route", pattern, "err", err)
-		}
+		e := rt.explain(context.Background(), pattern, err)
 		res.StatusCode = e.HTTPStatus()
 		fields := map[string]any{"errcode": e.Code, "error": e.Text}
 		for k, v := range e.Fields {

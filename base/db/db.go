@@ -27,6 +27,10 @@ var ErrNoRow = errors.New("no row")
 // was kept; the same write may be tried again later.
 var ErrFull = errors.New("the disk is full")
 
+// ErrAway means that the database could not be reached, or went away while it was
+// asked. Whether a write was kept is not known.
+var ErrAway = errors.New("the database cannot be reached")
+
 // ErrText means that a text holds a NUL byte or is not UTF-8, which PostgreSQL
 // cannot store. The other engine refuses it too, so that a database can move
 // between them.
@@ -95,7 +99,10 @@ type conn interface {
 	release() error
 	undo() bool
 	close()
+	// broken reports whether the connection is dead; stale, whether it was dead
+	// before the transaction got any answer.
 	broken() bool
+	stale() bool
 }
 
 // Open opens the database. It makes an SQLite file that is not there yet; its
@@ -145,15 +152,26 @@ func (d *DB) Close() {
 
 // Read runs f in a read-only transaction that sees one moment of the database.
 func (d *DB) Read(ctx context.Context, f func(*Tx) error) error {
+	stale, err := d.readOnce(ctx, f)
+	if stale { // the database was started anew since the connection was last used
+		_, err = d.readOnce(ctx, f)
+	}
+	return err
+}
+
+// readOnce also reports whether the connection was dead from the beginning, so that
+// f has seen nothing.
+func (d *DB) readOnce(ctx context.Context, f func(*Tx) error) (stale bool, err error) {
 	c, err := d.readers.get(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer d.readers.put(c)
 	if err := c.begin(ctx, false); err != nil {
-		return err
+		return false, err
 	}
-	return f(&Tx{conn: c, engine: d.engine})
+	err = f(&Tx{conn: c, engine: d.engine})
+	return err != nil && c.stale(), err
 }
 
 // Write runs f in a transaction and returns once it is durable and the

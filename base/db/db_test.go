@@ -9,6 +9,8 @@ import (
 
 	"hearth/base/db"
 	"hearth/base/db/dbtest"
+
+	"github.com/jackc/pgx/v5"
 )
 
 var notes = []db.Migration{{Name: "notes", SQL: `
@@ -243,6 +245,91 @@ func TestTextIsText(t *testing.T) {
 			t.Errorf("%d rows, want none", n)
 		}
 	})
+}
+
+// hangUp ends all connections to a PostgreSQL database, as its restart does.
+func hangUp(t *testing.T, source string) {
+	t.Helper()
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, source)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPostgresRestart: nobody notices that PostgreSQL was started anew, unless it
+// happened right in a commit.
+func TestPostgresRestart(t *testing.T) {
+	source := dbtest.Postgres(t)
+	d := open(t, source)
+	write := func(id int64) error {
+		return d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, tx.NextPos(), fmt.Sprint(id)) })
+	}
+	if err := write(1); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() { count(t, d) })
+	}
+	readers.Wait()
+	for round := range 3 {
+		hangUp(t, source)
+		if round > 0 {
+			count(t, d)
+		}
+		if err := write(int64(round + 2)); err != nil {
+			t.Errorf("a write after a restart: %v", err)
+		}
+		if n := count(t, d); n != round+2 {
+			t.Errorf("%d notes, want %d", n, round+2)
+		}
+	}
+	runs := 0
+	err := d.Write(t.Context(), func(tx *db.Tx) error {
+		if runs++; runs == 1 {
+			if _, err := tx.ExecN(`DELETE FROM notes`); err != nil {
+				return err
+			}
+			hangUp(t, source)
+		}
+		return insert(tx, tx.NextPos(), "after all")
+	})
+	if n := count(t, d); err != nil || runs != 2 || n != 5 {
+		t.Errorf("%v after %d runs, %d notes", err, runs, n)
+	}
+	err = d.Write(t.Context(), func(tx *db.Tx) error { // this one moves no head
+		err := tx.Exec(`DELETE FROM notes`)
+		if runs++; runs == 3 {
+			hangUp(t, source)
+		}
+		return err
+	})
+	if n := count(t, d); !errors.Is(err, db.ErrAway) || runs != 3 || n != 5 {
+		t.Errorf("a commit without an answer: %v after %d runs, %d notes", err, runs, n)
+	}
+}
+
+// TestPostgresAway: who cannot be served is told why.
+func TestPostgresAway(t *testing.T) {
+	source := dbtest.Postgres(t)
+	d := open(t, source)
+	dbtest.Drop(t, source)
+	if err := d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, tx.NextPos(), "alice") }); !errors.Is(err, db.ErrAway) {
+		t.Errorf("write: %v", err)
+	}
+	err := d.Read(t.Context(), func(tx *db.Tx) error {
+		_, err := db.One(tx, db.Value[int], `SELECT COUNT(*) FROM notes`)
+		return err
+	})
+	if !errors.Is(err, db.ErrAway) {
+		t.Errorf("read: %v", err)
+	}
 }
 
 // A full disk under PostgreSQL is told apart from other failures, and later

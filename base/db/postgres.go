@@ -18,6 +18,7 @@ type pgConn struct {
 	ctx     context.Context
 	begun   bool
 	failed  bool // the transaction is aborted
+	heard   bool // the transaction has got an answer
 	pending []statement
 
 	// Since mark: where in pending it stood, and whether a write of the
@@ -51,7 +52,7 @@ func openPostgres(ctx context.Context, o Options) (func(context.Context) (conn, 
 	open := func(ctx context.Context) (conn, error) {
 		c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig.Copy())
 		if err != nil {
-			return nil, fmt.Errorf("cannot reach PostgreSQL: %w", err)
+			return nil, errors.Join(ErrAway, err)
 		}
 		return &pgConn{c: c}, nil
 	}
@@ -60,6 +61,9 @@ func openPostgres(ctx context.Context, o Options) (func(context.Context) (conn, 
 
 func (r *pgReaders) get(ctx context.Context) (conn, error) {
 	c, err := r.pool.Acquire(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(ErrAway, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,9 @@ func (r *pgReaders) get(ctx context.Context) (conn, error) {
 // not wait for the server to say so. close waits for it.
 func (r *pgReaders) put(c conn) {
 	p := c.(*pgConn)
+	if p.stale() {
+		r.pool.Reset() // the others are dead too
+	}
 	go func() {
 		p.rollback()
 		p.pooled.Release()
@@ -80,7 +87,7 @@ func (r *pgReaders) close() { r.pool.Close() }
 
 // begin only notes the BEGIN: it travels with the first query.
 func (p *pgConn) begin(ctx context.Context, write bool) error {
-	p.ctx, p.begun, p.failed = ctx, true, false
+	p.ctx, p.begun, p.failed, p.heard = ctx, true, false, false
 	p.pending = p.pending[:0]
 	stmt := "BEGIN"
 	if !write {
@@ -134,6 +141,8 @@ func (p *pgConn) close() {
 }
 
 func (p *pgConn) broken() bool { return p.c.IsClosed() }
+
+func (p *pgConn) stale() bool { return p.broken() && !p.heard && p.ctx.Err() == nil }
 
 func (p *pgConn) queue(query string, args []any) error {
 	p.pending = append(p.pending, statement{query, args})
@@ -224,9 +233,13 @@ const diskFull = "53100"
 
 func (p *pgConn) fail(err error) error {
 	if err == nil {
+		p.heard = true
 		return nil
 	}
 	p.failed = true
+	if p.broken() && p.ctx.Err() == nil {
+		return errors.Join(ErrAway, err)
+	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == diskFull {
 		return errors.Join(ErrFull, err)
 	}

@@ -134,6 +134,8 @@ func (s *sqliteConn) undo() bool {
 func (s *sqliteConn) close()       { s.c.Close() }
 func (s *sqliteConn) broken() bool { return false }
 
+func (s *sqliteConn) stale() bool { return false }
+
 func (s *sqliteConn) step(query string) error {
 	return s.query(query, nil, func(func([]any) error) (bool, error) { return false, nil })
 }

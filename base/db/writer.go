@@ -78,21 +78,50 @@ func (w *writer) run() {
 		}
 	}()
 	for j := range w.jobs {
-		batch := w.collect(j)
-		if c == nil {
-			var err error
-			if c, err = w.connect(); err != nil {
-				answer(batch, err)
-				continue
-			}
-		}
-		w.commitBatch(c, batch)
-		if c.broken() {
-			c.close()
-			c = nil
-		}
+		c = w.serve(c, w.collect(j))
 	}
 }
+
+// serve commits a batch on c, or on a new connection if that is nil or dead, and
+// returns the one to go on with.
+func (w *writer) serve(c conn, batch []*job) conn {
+	var err error
+	for range 2 {
+		if c == nil {
+			var away error
+			if c, away = w.connect(); away != nil {
+				answer(batch, errors.Join(err, away))
+				return nil
+			}
+		}
+		if lost, ok := errors.AsType[*lostCommit](err); ok && !lost.undone(w.head.Load()) {
+			break
+		}
+		if batch, err = w.commitBatch(c, batch); !c.broken() {
+			return c
+		}
+		c.close()
+		c = nil
+		if len(batch) == 0 {
+			return nil
+		}
+	}
+	answer(batch, err)
+	return c
+}
+
+// lostCommit is the error of a commit whose answer did not come.
+type lostCommit struct {
+	error
+	head  int64 // from which it was to move the head
+	moves bool  // whether it was to move the head
+}
+
+func (e *lostCommit) Unwrap() error { return e.error }
+
+// undone reports whether the commit did not happen for sure: the head is where it
+// would have moved it from.
+func (e *lostCommit) undone(head int64) bool { return e.moves && e.head == head }
 
 // connect opens the writer's connection and learns the newest position.
 func (w *writer) connect() (conn, error) {
@@ -138,21 +167,29 @@ func (w *writer) collect(first *job) []*job {
 }
 
 // commitBatch commits all jobs together. If that fails for a reason that may
-// be one job's, each is tried on its own.
-func (w *writer) commitBatch(c conn, batch []*job) {
-	err := w.try(c, batch)
+// be one job's, each is tried on its own. It returns those that have no answer
+// because the connection broke.
+func (w *writer) commitBatch(c conn, batch []*job) (left []*job, err error) {
+	err = w.try(c, batch)
 	if err == nil {
-		return
+		return nil, nil
 	}
-	if len(batch) == 1 || c.broken() {
+	if c.broken() {
+		return batch, err
+	}
+	if len(batch) == 1 {
 		answer(batch, err)
-		return
+		return nil, nil
 	}
-	for _, j := range batch {
+	for i, j := range batch {
 		if err := w.try(c, []*job{j}); err != nil {
 			answer([]*job{j}, err)
 		}
+		if c.broken() {
+			return batch[i+1:], nil
+		}
 	}
+	return nil, nil
 }
 
 // maxStale bounds how often a commit is tried again because another process
@@ -195,6 +232,9 @@ func (w *writer) tryOnce(c conn, batch []*job, head int64) error {
 	}
 	if err := c.commit(); err != nil {
 		c.rollback()
+		if c.broken() {
+			err = &lostCommit{err, head, tx.pos != head}
+		}
 		return err
 	}
 	for _, j := range batch {

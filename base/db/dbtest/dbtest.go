@@ -40,13 +40,26 @@ func Postgres(t testing.TB) string {
 	}
 	name := "hearth_test_" + strings.ToLower(rand.Text())
 	admin(t, server, `CREATE DATABASE `+name+` TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
-	t.Cleanup(func() { admin(t, server, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`) })
+	t.Cleanup(func() { drop(t, server, name) })
 	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.Path = "/" + name
 	return u.String()
+}
+
+// Drop removes a database that Postgres made, whoever is connected to it.
+func Drop(t testing.TB, source string) {
+	u, err := url.Parse(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drop(t, os.Getenv(PostgresEnv), strings.TrimPrefix(u.Path, "/"))
+}
+
+func drop(t testing.TB, server, name string) {
+	admin(t, server, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
 }
 
 func admin(t testing.TB, server, stmt string) {
