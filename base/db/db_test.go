@@ -9,8 +9,6 @@ import (
 
 	"hearth/base/db"
 	"hearth/base/db/dbtest"
-
-	"github.com/jackc/pgx/v5"
 )
 
 var notes = []db.Migration{{Name: "notes", SQL: `
@@ -247,21 +245,6 @@ func TestTextIsText(t *testing.T) {
 	})
 }
 
-// hangUp ends all connections to a PostgreSQL database, as its restart does.
-func hangUp(t *testing.T, source string) {
-	t.Helper()
-	ctx := context.Background()
-	c, err := pgx.Connect(ctx, source)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer c.Close(ctx)
-	if _, err := c.Exec(ctx, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestPostgresRestart: nobody notices that PostgreSQL was started anew, unless it
 // happened right in a commit.
 func TestPostgresRestart(t *testing.T) {
@@ -279,7 +262,7 @@ func TestPostgresRestart(t *testing.T) {
 	}
 	readers.Wait()
 	for round := range 3 {
-		hangUp(t, source)
+		dbtest.HangUp(t, source)
 		if round > 0 {
 			count(t, d)
 		}
@@ -296,7 +279,7 @@ func TestPostgresRestart(t *testing.T) {
 			if _, err := tx.ExecN(`DELETE FROM notes`); err != nil {
 				return err
 			}
-			hangUp(t, source)
+			dbtest.HangUp(t, source)
 		}
 		return insert(tx, tx.NextPos(), "after all")
 	})
@@ -306,7 +289,7 @@ func TestPostgresRestart(t *testing.T) {
 	err = d.Write(t.Context(), func(tx *db.Tx) error { // this one moves no head
 		err := tx.Exec(`DELETE FROM notes`)
 		if runs++; runs == 3 {
-			hangUp(t, source)
+			dbtest.HangUp(t, source)
 		}
 		return err
 	})

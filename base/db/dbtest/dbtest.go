@@ -49,6 +49,12 @@ func Postgres(t testing.TB) string {
 	return u.String()
 }
 
+// HangUp ends all connections to a database that Postgres made, as a restart of the
+// server does.
+func HangUp(t testing.TB, source string) {
+	admin(t, source, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+}
+
 // Drop removes a database that Postgres made, whoever is connected to it.
 func Drop(t testing.TB, source string) {
 	u, err := url.Parse(source)
