@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +189,7 @@ func TestOperatorLooksAround(t *testing.T) {
 		hasKeys(t, "a room", rest["rooms"].([]any)[0], "children_state guest_can_join join_rule name num_joined_members room_id room_version world_readable")
 		refused(t, root, "GET", path+"?from=x", nil, "M_INVALID_PARAM")
 
+		ask(t, alice, "PUT", v3+"/profile/@alice:example.test/displayname", map[string]string{"displayname": "Buy now"})
 		ev, err := say(t.Context(), alice, secret, "1", "now")
 		if err != nil {
 			t.Fatal(err)
@@ -204,6 +206,11 @@ func TestOperatorLooksAround(t *testing.T) {
 
 		job := ask(t, root, "POST", admin+"/user/@alice:example.test/redact", map[string]any{"rooms": []string{}})["redact_id"]
 		finished(t, root, admin+"/user/redact_status/"+job.(string))
+		for _, m := range ask(t, alice, "GET", v3+"/rooms/"+url.PathEscape(secret)+"/members", nil)["chunk"].([]any) {
+			if content := m.(map[string]any)["content"]; !reflect.DeepEqual(content, map[string]any{"membership": "join"}) {
+				t.Errorf("alice is still shown as %v", content)
+			}
+		}
 		tasks := ask(t, root, "GET", admin+"/scheduled_tasks?action_name=redact_all_events&status=complete&resource_id=@alice:example.test", nil)["scheduled_tasks"].([]any)
 		if len(tasks) != 1 || tasks[0].(map[string]any)["id"] != job {
 			t.Fatalf("tasks: %v", tasks)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -91,6 +92,9 @@ func TestOperatorSeesRooms(t *testing.T) {
 		if res := ask(t, root, http.MethodGet, admin+"/rooms?limit=0", nil); res["total_rooms"] != 2.0 || len(res["rooms"].([]any)) != 0 {
 			t.Errorf("the count alone: %v", res)
 		}
+		if a := ask(t, root, http.MethodGet, v3+"/rooms/"+url.PathEscape(kitchen)+"/aliases", nil)["aliases"]; !reflect.DeepEqual(a, []any{"#kitchen:example.test"}) {
+			t.Errorf("aliases of a room that root is not in: %v", a)
+		}
 		path := admin + "/rooms/" + url.PathEscape(kitchen)
 		d := ask(t, root, http.MethodGet, path, nil)
 		for field, want := range map[string]any{
@@ -115,6 +119,8 @@ func TestOperatorSeesRooms(t *testing.T) {
 		}
 		if e := ask(t, root, http.MethodGet, admin+"/fetch_event/"+url.PathEscape(id), nil); e["event"].(map[string]any)["sender"] != "@bob:example.test" {
 			t.Errorf("event: %v", e)
+		} else {
+			hasKeys(t, "an event by its id", e["event"], "auth_events content depth event_id hashes origin_server_ts prev_events room_id sender signatures type unsigned")
 		}
 		if x := ask(t, root, http.MethodGet, path+"/forward_extremities", nil); x["count"] != 1.0 {
 			t.Errorf("extremities: %v", x)

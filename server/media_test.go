@@ -353,3 +353,17 @@ func TestFilesInABucket(t *testing.T) {
 		}
 	}
 }
+
+// TestGuestsBringNoFiles: uploads are not among what guests may do
+// (client-server-api/#guest-access); pictures they may look at.
+func TestGuestsBringNoFiles(t *testing.T) {
+	h := newHouse(t, "", nil)
+	guest := h.guest(t)
+	for method, path := range map[string]string{
+		http.MethodPost: "/_matrix/media/v3/upload",
+		http.MethodPut:  "/_matrix/media/v3/upload/example.test/abc",
+	} {
+		refused(t, guest, method, path, map[string]string{}, "M_GUEST_ACCESS_FORBIDDEN")
+	}
+	refused(t, guest, http.MethodPost, "/_matrix/media/v1/create", nil, "M_GUEST_ACCESS_FORBIDDEN")
+}

@@ -161,7 +161,7 @@ func (a *API) getContext(ctx context.Context, r *http.Request, _ httpx.None) (ht
 	return append(out, '}'), nil
 }
 
-// fetchEvent is any event by its id.
+// fetchEvent is any event by its id, with what only servers see of it.
 func (a *API) fetchEvent(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
 	ev, err := a.Rooms.EventByID(ctx, r.PathValue("eventId"))
 	if err != nil {
@@ -171,8 +171,16 @@ func (a *API) fetchEvent(ctx context.Context, r *http.Request, _ httpx.None) (ht
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.encoder().Append(ctx, []byte(`{"event":`), rm, nil, ev)
-	return append(out, '}'), err
+	out, err := a.encoder().Append(ctx, nil, rm, nil, ev)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range []string{"auth_events", "depth", "hashes", "prev_events", "signatures"} {
+		if val, ok := canonjson.Get(ev.JSON, key); ok {
+			out = canonjson.With(nil, out, key, val)
+		}
+	}
+	return append(append([]byte(`{"event":`), out...), '}'), nil
 }
 
 type redactIDRes struct {

@@ -39,7 +39,8 @@ type capabilities struct {
 	Moderation     *moderation  `json:"m.account_moderation,omitempty"`
 	OldModeration  *moderation  `json:"uk.timedout.msc4323,omitempty"`
 	ForgetOnLeave  enabled      `json:"m.forget_forced_upon_leave"`
-	Delayed        delayLimits  `json:"m.delayed_events"`    // MSC4140
+	Delayed        delayLimits  `json:"m.delayed_events"` // MSC4140
+	OldDelayed     delayLimits  `json:"org.matrix.msc4140.delayed_events"`
 	WebPush        *webPush     `json:"m.webpush,omitempty"` // MSC4174
 	OldWebPush     *webPush     `json:"org.matrix.msc4174.webpush,omitempty"`
 }
@@ -76,6 +77,7 @@ func (a *Accounts) getCapabilities(ctx context.Context, _ *http.Request, _ httpx
 		ThreepidChange: enabled{person.Enabled && (a.Engine.Mail != nil || a.Engine.SMS != nil)},
 		Delayed:        delayLimits{delayed.MaxDelay.Milliseconds(), delayed.MaxScheduled},
 	}
+	c.OldDelayed = c.Delayed
 	if httpx.Who(ctx).Admin {
 		c.Moderation = &moderation{true, true}
 		c.OldModeration = c.Moderation

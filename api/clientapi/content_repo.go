@@ -12,7 +12,7 @@ func (a *Media) contentRepoRoutes() []httpx.Route {
 	routes := []httpx.Route{{
 		Pattern: "POST /upload",
 		In:      oldMedia,
-		Auth:    httpx.Guest,
+		Auth:    httpx.User,
 		Limit:   "upload",
 		MaxBody: a.MaxUpload,
 		Handler: http.HandlerFunc(a.uploadContent),
@@ -20,7 +20,7 @@ func (a *Media) contentRepoRoutes() []httpx.Route {
 	}, {
 		Pattern: "PUT /upload/{serverName}/{mediaId}",
 		In:      oldMedia,
-		Auth:    httpx.Guest,
+		Auth:    httpx.User,
 		Limit:   "upload",
 		MaxBody: a.MaxUpload,
 		Handler: http.HandlerFunc(a.uploadContentToMXC),
@@ -28,7 +28,7 @@ func (a *Media) contentRepoRoutes() []httpx.Route {
 	}, {
 		Pattern: "POST /create",
 		In:      createMedia,
-		Auth:    httpx.Guest,
+		Auth:    httpx.User,
 		Limit:   "upload",
 		Handler: httpx.JSON(a.createContent),
 		Spec:    "createContent",

@@ -149,7 +149,7 @@ func (e *Engine) checkName(localpart string) error {
 	return nil
 }
 
-func errInUse() error { return mxerr.New(mxerr.UserInUse, "This user name is taken") }
+func errInUse() error { return mxerr.New(mxerr.UserInUse, "User ID already taken.") }
 
 // RegisterGuest makes an account without password that can look around
 // (client-server-api/#guest-access).

@@ -7,6 +7,7 @@ import (
 
 	"hearth/base/store"
 	"hearth/homeserver/room"
+	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 )
 
@@ -94,7 +95,7 @@ func (s *Steward) redactIn(ctx context.Context, r *room.Room, user string, req R
 		}
 		from = events[len(events)-1].Ord
 		for _, ev := range events {
-			if ev.Sender != user || ev.StateKey != nil || ev.RedactedBy != 0 || ev.Type == "m.room.redaction" {
+			if ev.Sender != user || !said(ev) || ev.RedactedBy != 0 {
 				continue
 			}
 			if ts := ev.OriginServerTS; ts < req.After || req.Before != 0 && ts > req.Before {
@@ -113,4 +114,15 @@ func (s *Steward) redactIn(ctx context.Context, r *room.Room, user string, req R
 			}
 		}
 	}
+}
+
+// said reports whether an event shows others what its sender wrote: messages, and
+// the name and picture somebody joined under. Other state stays, so that the room
+// goes on as it was.
+func said(ev *room.Event) bool {
+	if ev.StateKey == nil {
+		return ev.Type != "m.room.redaction"
+	}
+	membership, _ := canonjson.GetString(ev.Content, "membership")
+	return ev.Type == "m.room.member" && membership == "join"
 }
