@@ -113,7 +113,7 @@ var mayImport = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/spectest"},
 	"github.com/emersion":                      {"base/mail/mailtest"},
 	"github.com/wneessen/go-mail":              {"base/mail"},
-	"go.yaml.in/yaml/v3":                       {"dev", "homeserver/appservice"},
+	"go.yaml.in/yaml/v3":                       {"cmd/hearth", "dev", "homeserver/appservice"},
 	"golang.org/x/crypto":                      {"*"},
 	"golang.org/x/image":                       {"homeserver/media"},
 	"golang.org/x/net":                         {"*"},

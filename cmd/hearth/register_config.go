@@ -6,10 +6,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"go.yaml.in/yaml/v3"
 )
 
 // secretConfig is what the register tool needs of a server's configuration.
@@ -50,10 +51,10 @@ func readSecretConfigs(files []string) (*secretConfig, error) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("argument -c/--config: can't open '%s': %w", file, errors.Unwrap(err))
+			return nil, usagef("argument -c/--config: can't open '%s': %v", file, errors.Unwrap(err))
 		}
 		if filepath.Ext(file) != ".toml" {
-			if err := c.readYAML(string(text)); err != nil {
+			if err := c.readYAML(file, text); err != nil {
 				return nil, err
 			}
 			continue
@@ -101,90 +102,46 @@ func (c *secretConfig) readTOML(path string) error {
 	return nil
 }
 
-var (
-	topKey     = regexp.MustCompile(`(?m)^([A-Za-z_]+):[ \t]*(.*)$`)
-	notString  = regexp.MustCompile(`^(?i:[-+]?[0-9][0-9_.]*|true|false|yes|no|on|off|[\[{|>&*!].*)$`)
-	listItem   = regexp.MustCompile(`(?m)^\s*-\s+(?:port|type|tls|bind_addresses|bind_address|x_forwarded|resources|path|mode):`)
-	itemPort   = regexp.MustCompile(`(?m)^\s*(?:-\s+)?port:\s*(\d+)`)
-	itemHTTP   = regexp.MustCompile(`(?m)^\s*(?:-\s+)?type:\s*['"]?http['"]?\s*(?:#.*)?$`)
-	itemTLS    = regexp.MustCompile(`(?mi)^\s*(?:-\s+)?tls:\s*(?:true|yes|on)\b`)
-	itemClient = regexp.MustCompile(`(?m)\bnames:\s*\[[^\]]*\bclient\b|^\s*-\s+['"]?client['"]?\s*$`)
-)
-
-// readYAML reads the three keys that the tool needs from Synapse's YAML: two
-// strings on one line each, and the listeners. Nothing else of YAML is
-// understood, and nothing else in those files matters here.
-func (c *secretConfig) readYAML(text string) error {
-	for _, m := range topKey.FindAllStringSubmatch(text, -1) {
-		into := map[string]*string{
-			"registration_shared_secret":      &c.secret,
-			"registration_shared_secret_path": &c.secretPath,
-		}[m[1]]
-		if into == nil {
-			continue
-		}
-		s, ok := yamlString(m[2])
-		if !ok {
-			return bail(m[1] + " is not a string.")
-		}
-		*into = s
+// readYAML reads the three keys that the tool needs of Synapse's YAML.
+func (c *secretConfig) readYAML(file string, text []byte) error {
+	var f map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &f); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
-	if block := yamlBlock(text, "listeners"); block != "" {
-		c.url = clientListener(block)
+	for key, into := range map[string]*string{
+		"registration_shared_secret":      &c.secret,
+		"registration_shared_secret_path": &c.secretPath,
+	} {
+		switch node := f[key]; {
+		case node.Kind == yaml.ScalarNode && node.ShortTag() == "!!str":
+			*into = node.Value
+		case !node.IsZero() && node.ShortTag() != "!!null":
+			return bail(key + " is not a string.")
+		}
+	}
+	if node := f["listeners"]; !node.IsZero() {
+		var all []yamlListener
+		if node.Decode(&all) == nil { // else the usual address is as good as any
+			c.url = clientListener(all)
+		}
 	}
 	return nil
 }
 
-// yamlString reads a scalar on one line. Nothing, ~ and null are the empty string.
-func yamlString(s string) (value string, ok bool) {
-	s = strings.TrimSpace(s)
-	switch {
-	case strings.HasPrefix(s, "'"):
-		end := regexp.MustCompile(`^'((?:[^']|'')*)'\s*(?:#.*)?$`).FindStringSubmatch(s)
-		if end == nil {
-			return "", false
-		}
-		return strings.ReplaceAll(end[1], "''", "'"), true
-	case strings.HasPrefix(s, `"`):
-		end := regexp.MustCompile(`^"((?:[^"\\]|\\.)*)"\s*(?:#.*)?$`).FindStringSubmatch(s)
-		if end == nil {
-			return "", false
-		}
-		return regexp.MustCompile(`\\(["\\/])`).ReplaceAllString(end[1], "$1"), true
-	}
-	if i := strings.Index(s, " #"); i >= 0 {
-		s = strings.TrimSpace(s[:i])
-	}
-	if s == "" || s[0] == '#' || s == "~" || s == "null" {
-		return "", true
-	}
-	return s, !notString.MatchString(s)
-}
-
-// yamlBlock returns the lines below a top-level key, up to the next one.
-func yamlBlock(text, key string) string {
-	_, rest, ok := strings.Cut("\n"+text, "\n"+key+":")
-	if !ok {
-		return ""
-	}
-	if end := topKey.FindStringIndex(rest); end != nil {
-		rest = rest[:end[0]]
-	}
-	return rest
+type yamlListener struct {
+	Port      int
+	Type      string
+	TLS       bool
+	Resources []struct{ Names []string }
 }
 
 // clientListener is the URL of the first plain HTTP listener for clients, or "".
-func clientListener(block string) string {
-	starts := listItem.FindAllStringIndex(block, -1)
-	for i, start := range starts {
-		end := len(block)
-		if i+1 < len(starts) {
-			end = starts[i+1][0]
-		}
-		item := block[start[0]:end]
-		port := itemPort.FindStringSubmatch(item)
-		if port != nil && itemHTTP.MatchString(item) && !itemTLS.MatchString(item) && itemClient.MatchString(item) {
-			return "http://localhost:" + port[1]
+func clientListener(all []yamlListener) string {
+	for _, l := range all {
+		for _, r := range l.Resources {
+			if l.Type == "http" && l.Port > 0 && !l.TLS && slices.Contains(r.Names, "client") {
+				return fmt.Sprintf("http://localhost:%d", l.Port)
+			}
 		}
 	}
 	return ""

@@ -173,6 +173,8 @@ registration_shared_secret: 'it''s'   # quoted
 		{"from another file", "d.yaml", "registration_shared_secret_path: " + secretFile, "from a file", ""},
 		{"a whole homeserver.yaml", "homeserver.yaml", listeners, "it's", "http://localhost:8118"},
 		{"flow lists", "e.yaml", "registration_shared_secret: x\nlisteners:\n- port: 1\n  type: http\n  resources:\n  - names: [federation]\n- port: 2\n  type: http\n  resources:\n  - {names: [client]}\n- port: 3\n  type: http\n  resources:\n  - names: [federation, client]\n", "x", "http://localhost:2"},
+		{"all in flow style", "f.yaml", "registration_shared_secret: x\nlisteners: [{port: 8119, type: http, tls: false, resources: [{names: [client]}]}]\n", "x", "http://localhost:8119"},
+		{"on many lines", "g.yaml", "registration_shared_secret: |\n  a\n  b\n", "a\nb\n", ""},
 		{"Hearth's own", "hearth.toml", "server_name = \"a.test\"\n[listen]\nhttp = \":8420\"\n[registration]\nshared_secret = \"toml\"\n", "toml", "http://localhost:8420"},
 	} {
 		c, err := readSecretConfigs([]string{write(tc.file, tc.text)})
