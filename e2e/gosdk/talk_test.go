@@ -46,7 +46,7 @@ func register(ctx context.Context, t *testing.T, url, name string) *mautrix.Clie
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, err := c.RegisterDummy(ctx, &mautrix.ReqRegister{Username: name, Password: "password of " + name})
+	account, err := c.RegisterDummy(ctx, &mautrix.ReqRegister[any]{Username: name, Password: "password of " + name})
 	if err != nil {
 		t.Fatalf("register %s: %v", name, err)
 	}
