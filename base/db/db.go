@@ -1,5 +1,5 @@
 // Package db runs SQL on SQLite or PostgreSQL. It knows no table but the two
-// it needs itself: schema_version and stream_head.
+// it needs itself: schema_version, schema_hash and stream_head.
 //
 // One SQL text serves both engines: $1 placeholders that first appear in
 // order, BIGINT, TEXT, BYTEA and BOOLEAN columns, and INSERT ... ON CONFLICT.

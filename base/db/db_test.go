@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -187,6 +188,53 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		err := d.Migrate(t.Context(), nil)
 		if e, ok := errors.AsType[*db.NewerSchemaError](err); !ok || e.Have != 1 {
 			t.Errorf("err = %v, want NewerSchemaError", err)
+		}
+	})
+}
+
+// A database that another build made is left alone, whose steps had the same
+// numbers and said something else. What is only written differently is the same.
+func TestOtherSchemaIsRefused(t *testing.T) {
+	more := db.Migration{Name: "more", SQL: "CREATE TABLE more (id BIGINT PRIMARY KEY);\n"}
+	edited := func(from, to string) db.Migration {
+		return db.Migration{Name: "notes", SQL: strings.Replace(notes[0].SQL, from, to, 1)}
+	}
+	dbtest.Each(t, func(t *testing.T, source string) {
+		d := open(t, source)
+		for _, other := range []db.Migration{edited("who TEXT NOT NULL", "who TEXT"), {Name: "tasks", SQL: "CREATE TABLE tasks (id BIGINT PRIMARY KEY);\n"}} {
+			err := d.Migrate(t.Context(), []db.Migration{other, more})
+			e, ok := errors.AsType[*db.OtherSchemaError](err)
+			if !ok || e.Version != 1 || !strings.Contains(err.Error(), "notes.sql") || !strings.Contains(err.Error(), other.Name+".sql") {
+				t.Errorf("%s: %v, want an OtherSchemaError that names the file", other.Name, err)
+			}
+			if err := d.Write(t.Context(), func(tx *db.Tx) error { return tx.Exec(`INSERT INTO more (id) VALUES (1)`) }); err == nil {
+				t.Error("the steps behind it were applied")
+			}
+		}
+		if err := d.Migrate(t.Context(), []db.Migration{edited("a comment", "a better comment\r"), more}); err != nil {
+			t.Errorf("a comment was changed: %v", err)
+		}
+		if err := d.Write(t.Context(), func(tx *db.Tx) error { return tx.Exec(`DELETE FROM schema_hash WHERE version = 1`) }); err != nil {
+			t.Fatal(err)
+		}
+		err := d.Migrate(t.Context(), []db.Migration{notes[0], more})
+		if _, ok := errors.AsType[*db.OtherSchemaError](err); !ok {
+			t.Errorf("from before hashes were kept: %v", err)
+		}
+	})
+}
+
+// A change for one engine only does not lock out databases of the other.
+func TestOtherEnginesSchema(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, source string) {
+		open(t, source)
+		foreign := ") WITHOUT ROWID; -- sqlite:"
+		if !strings.Contains(source, "://") {
+			foreign = "); -- postgres:"
+		}
+		step := db.Migration{Name: "notes", SQL: strings.Replace(notes[0].SQL, foreign+"\n", "", 1)}
+		if err := dbtest.Open(t, source).Migrate(t.Context(), []db.Migration{step}); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -3,6 +3,8 @@ package db
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
@@ -31,6 +33,10 @@ CREATE TABLE IF NOT EXISTS stream_head (
 	pos BIGINT NOT NULL
 );
 INSERT INTO stream_head (id, pos) VALUES (1, 0) ON CONFLICT (id) DO NOTHING;
+CREATE TABLE IF NOT EXISTS schema_hash (
+	version BIGINT PRIMARY KEY,
+	hash TEXT NOT NULL
+);
 `
 
 // NewerSchemaError means that the database was written by a newer Hearth.
@@ -40,23 +46,45 @@ func (e *NewerSchemaError) Error() string {
 	return fmt.Sprintf("the database has schema version %d, but this Hearth knows versions up to %d: start the newer Hearth again, or restore the backup from before the upgrade", e.Have, e.Known)
 }
 
+// OtherSchemaError means that the database was made by a build of Hearth whose
+// steps were not those of this one, as happens between two builds before a
+// release.
+type OtherSchemaError struct {
+	Version    int64
+	Have, Want string // names of the step that differs
+	Unknown    bool   // nobody knows whether it does: it was applied before hashes were kept
+}
+
+func (e *OtherSchemaError) Error() string {
+	what := e.Have + ".sql is not what it is in this Hearth"
+	switch {
+	case e.Have != e.Want:
+		what = e.Have + ".sql is " + e.Want + ".sql in this Hearth"
+	case e.Unknown:
+		what = e.Have + ".sql may not be what it is in this Hearth"
+	}
+	return fmt.Sprintf("the database was made by a different build of Hearth: schema step %d, %s; start the build that made it, or begin with an empty database", e.Version, what)
+}
+
 // Migrate brings the schema up to the last of steps. Before it changes an
-// SQLite database that holds data, it copies it to <file>.before-<version>.
+// SQLite database that holds data, it copies it to <file>.before-<version>. It
+// changes nothing in a database whose steps were others.
 func (d *DB) Migrate(ctx context.Context, steps []Migration) error {
 	if err := d.Write(ctx, func(tx *Tx) error { return runScript(tx, base) }); err != nil {
 		return err
 	}
-	var version int64
-	err := d.Read(ctx, func(tx *Tx) (err error) {
-		version, err = One(tx, Value[int64], `SELECT COALESCE(MAX(version), 0) FROM schema_version`)
-		return err
-	})
+	done, err := d.applied(ctx)
 	if err != nil {
 		return err
 	}
-	known := int64(len(steps))
+	version, known := int64(len(done)), int64(len(steps))
 	if version > known {
 		return &NewerSchemaError{Have: version, Known: known}
+	}
+	for i, was := range done {
+		if was.Hash != d.hash(steps[i]) {
+			return &OtherSchemaError{Version: int64(i) + 1, Have: was.Name, Want: steps[i].Name, Unknown: was.Hash == ""}
+		}
 	}
 	if version > 0 && version < known {
 		if err := d.copyBefore(ctx, known); err != nil {
@@ -64,20 +92,54 @@ func (d *DB) Migrate(ctx context.Context, steps []Migration) error {
 		}
 	}
 	for i := version; i < known; i++ {
-		step := steps[i]
-		err := d.Write(ctx, func(tx *Tx) error {
-			if err := runScript(tx, step.SQL); err != nil {
-				return err
-			}
-			_, err := tx.ExecN(`INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, $3)`,
-				i+1, step.Name, time.Now().UnixMilli())
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("schema step %d (%s): %w", i+1, step.Name, err)
+		if err := d.apply(ctx, i+1, steps[i]); err != nil {
+			return fmt.Errorf("schema step %d (%s): %w", i+1, steps[i].Name, err)
 		}
 	}
 	return d.loadHead(ctx)
+}
+
+// appliedStep is a step that the database has gone.
+type appliedStep struct {
+	Name string
+	Hash string // "" if a build applied it that kept none
+}
+
+func (s *appliedStep) columns() []any { return []any{&s.Name, &s.Hash} }
+
+func (d *DB) applied(ctx context.Context) (done []appliedStep, err error) {
+	err = d.Read(ctx, func(tx *Tx) (err error) {
+		done, err = All(tx, (*appliedStep).columns, `
+			SELECT v.name, COALESCE(h.hash, '')
+			FROM schema_version v LEFT JOIN schema_hash h ON h.version = v.version
+			ORDER BY v.version`)
+		return err
+	})
+	return done, err
+}
+
+func (d *DB) apply(ctx context.Context, version int64, step Migration) error {
+	return d.Write(ctx, func(tx *Tx) error {
+		if err := runScript(tx, step.SQL); err != nil {
+			return err
+		}
+		err := tx.Exec(`INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, $3)`,
+			version, step.Name, time.Now().UnixMilli())
+		if err != nil {
+			return err
+		}
+		return tx.Exec(`INSERT INTO schema_hash (version, hash) VALUES ($1, $2)`, version, d.hash(step))
+	})
+}
+
+// hash tells steps apart by what this engine is told, so that comments may be
+// mended.
+func (d *DB) hash(step Migration) string {
+	h := sha256.New()
+	for _, stmt := range statements(step.SQL, d.engine) {
+		h.Write([]byte(stmt + ";\n"))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // loadHead reads the stream head, which the writer could not do before the
