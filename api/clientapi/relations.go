@@ -52,16 +52,16 @@ func (a *Rooms) getRelatingEvents(ctx context.Context, r *http.Request, _ httpx.
 	if err != nil {
 		return nil, err
 	}
-	events, more, err := x.Children(ctx, q)
+	page, err := x.Children(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.encoder(ctx).Bundling(x.Ignored).AppendArray(ctx, []byte(`{"chunk":`), s.Room, s.Viewer, events)
+	out, err := a.encoder(ctx).Bundling(x.Ignored).AppendArray(ctx, []byte(`{"chunk":`), s.Room, s.Viewer, page.Events)
 	if err != nil {
 		return nil, err
 	}
-	if more && len(events) > 0 {
-		at := events[len(events)-1].Ord
+	if page.More {
+		at := page.Next
 		if q.Backward {
 			at--
 		}

@@ -76,10 +76,11 @@ func SameAnnotation(tx *db.Tx, r Relation) (int64, error) {
 
 // RelationQuery says which relations to look for. Empty fields ask for nothing.
 type RelationQuery struct {
-	Parents  []string
-	RelTypes []string
-	Type     string
-	Senders  []string
+	Parents    []string
+	RelTypes   []string
+	Type       string
+	Senders    []string
+	NotSenders []string
 	// From and End are places, exclusive.
 	From, End int64
 	Backward  bool
@@ -107,11 +108,11 @@ func (q *RelationQuery) where(in string, args []any) (string, []any) {
 		args = append(args, arg)
 		fmt.Fprintf(&b, text, len(args))
 	}
-	list := func(column string, values []string) {
+	list := func(column, in string, values []string) {
 		if len(values) == 0 {
 			return
 		}
-		b.WriteString(` AND ` + column + ` IN (`)
+		b.WriteString(` AND ` + column + in + `(`)
 		for i, v := range values {
 			if i > 0 {
 				b.WriteByte(',')
@@ -120,8 +121,9 @@ func (q *RelationQuery) where(in string, args []any) (string, []any) {
 		}
 		b.WriteByte(')')
 	}
-	list("rel_type", q.RelTypes)
-	list("sender", q.Senders)
+	list("rel_type", " IN ", q.RelTypes)
+	list("sender", " IN ", q.Senders)
+	list("sender", " NOT IN ", q.NotSenders)
 	if q.Type != "" {
 		add(` AND type = $%d`, q.Type)
 	}

@@ -4,7 +4,9 @@
 package relation
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"math"
 	"slices"
 
@@ -20,6 +22,7 @@ type Reader struct {
 	Viewer  *room.Viewer // nil for one who may see everything
 	User    string
 	Ignored map[string]bool // whose events do not count for the user
+	Bounds  Bounds
 }
 
 // Bundle is what is served with an event of its children
@@ -38,11 +41,22 @@ type Thread struct {
 	Participated bool
 }
 
-// Bounds of what one lookup reads.
+// Bounds are how much one lookup reads. The zero value stands for what is usual.
+type Bounds struct {
+	Rows    int // children looked at to fill a page
+	Tree    int // events of each level of a tree
+	Threads int // threads looked at to fill a page
+	Edits   int // edits and references of a chunk of events, read at once
+}
+
+func (b Bounds) rows() int    { return cmp.Or(b.Rows, 2000) }
+func (b Bounds) tree() int    { return cmp.Or(b.Tree, 10_000) }
+func (b Bounds) threads() int { return cmp.Or(b.Threads, 1000) }
+func (b Bounds) edits() int   { return cmp.Or(b.Edits, 1000) }
+
 const (
-	maxEdits      = 1000 // edits and references of a chunk of events
-	maxReferences = 100  // of one event
-	maxLatest     = 50   // events of a thread, to find one that may be seen
+	maxReferences = 100 // of one event
+	maxLatest     = 50  // events of a thread, or edits of an event, to find one that may be seen
 )
 
 // Bundles returns the bundles of those events that have one, by number. Rooms
@@ -69,11 +83,7 @@ func (x *Reader) bundles(ctx context.Context, events []*room.Event, threads bool
 	var rows []store.Relation
 	var roots []store.Thread
 	err := x.Rooms.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, err = store.Relations(tx, store.RelationQuery{
-			Parents: ids, RelTypes: []string{room.RelReplace, room.RelReference},
-			From: math.MaxInt64, End: math.MinInt64, Backward: true, Limit: maxEdits,
-		})
-		if err == nil && threads {
+		if rows, err = x.editsAndReferences(tx, ids, parents); err == nil && threads {
 			roots, err = store.ThreadsOf(tx, ids)
 		}
 		return err
@@ -89,6 +99,39 @@ func (x *Reader) bundles(ctx context.Context, events []*room.Event, threads bool
 		return nil, err
 	}
 	return out, x.threads(ctx, out, parents, roots)
+}
+
+// editsAndReferences reads them for all events at once, the newest first. If there
+// are too many, it reads those of each event: else who edits one message very often
+// would hide that others were edited.
+func (x *Reader) editsAndReferences(tx *db.Tx, ids []string, parents map[string]*room.Event) ([]store.Relation, error) {
+	most := x.Bounds.edits()
+	newest := store.RelationQuery{From: math.MaxInt64, End: math.MinInt64, Backward: true}
+	all := newest
+	all.Parents, all.RelTypes, all.Limit = ids, []string{room.RelReplace, room.RelReference}, most
+	rows, err := store.Relations(tx, all)
+	if err != nil || len(rows) < most {
+		return rows, err
+	}
+	rows = rows[:0]
+	for _, id := range ids {
+		q := newest
+		q.Parents, q.RelTypes, q.Limit = []string{id}, []string{room.RelReplace}, maxLatest
+		q.Senders, q.Type = []string{parents[id].Sender}, parents[id].Type
+		edits, err := store.Relations(tx, q)
+		if err != nil {
+			return nil, err
+		}
+		references, err := store.Relations(tx, store.RelationQuery{
+			Parents: q.Parents, RelTypes: []string{room.RelReference}, From: math.MinInt64, End: math.MaxInt64, Limit: maxReferences,
+		})
+		if err != nil {
+			return nil, err
+		}
+		slices.Reverse(references)
+		rows = append(append(rows, edits...), references...)
+	}
+	return rows, nil
 }
 
 func bundleOf(out map[int64]*Bundle, ev *room.Event) *Bundle {
@@ -226,7 +269,7 @@ func (x *Reader) threads(ctx context.Context, out map[int64]*Bundle, parents map
 			return err
 		}
 		for _, t := range roots {
-			if newest[t.Root], err = newestIn(tx, t.Root, 1); err != nil {
+			if newest[t.Root], err = x.newestIn(tx, t.Root, 1); err != nil {
 				return err
 			}
 		}
@@ -258,19 +301,14 @@ func (x *Reader) threads(ctx context.Context, out map[int64]*Bundle, parents map
 const maxIgnored = 100
 
 func (x *Reader) ignoredList() []string {
-	var out []string
-	for user := range x.Ignored {
-		if len(out) < maxIgnored {
-			out = append(out, user)
-		}
-	}
-	slices.Sort(out)
-	return out
+	list := slices.Sorted(maps.Keys(x.Ignored))
+	return list[:min(len(list), maxIgnored)]
 }
 
-func newestIn(tx *db.Tx, root string, n int) ([]store.Relation, error) {
+func (x *Reader) newestIn(tx *db.Tx, root string, n int) ([]store.Relation, error) {
 	return store.Relations(tx, store.RelationQuery{
-		Parents: []string{root}, RelTypes: []string{room.RelThread}, From: math.MaxInt64, End: math.MinInt64, Backward: true, Limit: n,
+		Parents: []string{root}, RelTypes: []string{room.RelThread}, NotSenders: x.ignoredList(),
+		From: math.MaxInt64, End: math.MinInt64, Backward: true, Limit: n,
 	})
 }
 
@@ -278,7 +316,7 @@ func newestIn(tx *db.Tx, root string, n int) ([]store.Relation, error) {
 func (x *Reader) latestSeen(ctx context.Context, root string) (*room.Event, error) {
 	var rows []store.Relation
 	err := x.Rooms.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, err = newestIn(tx, root, maxLatest)
+		rows, err = x.newestIn(tx, root, maxLatest)
 		return err
 	})
 	if err != nil {

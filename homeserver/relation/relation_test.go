@@ -85,9 +85,9 @@ func TestReactAtOnce(t *testing.T) {
 		if n := there.Load(); n != 1 {
 			t.Errorf("%d of the reactions were taken", n)
 		}
-		found, _, err := w.read.Children(t.Context(), relation.Query{Parent: root.ID, From: math.MaxInt64, End: math.MinInt64, Backward: true, Limit: 50})
-		if err != nil || len(found) != 1 {
-			t.Errorf("%d reactions are there (%v)", len(found), err)
+		found, err := w.read.Children(t.Context(), relation.Query{Parent: root.ID, From: math.MaxInt64, End: math.MinInt64, Backward: true, Limit: 50})
+		if err != nil || len(found.Events) != 1 {
+			t.Errorf("%d reactions are there (%v)", len(found.Events), err)
 		}
 		w.say("", "", "the room lives on")
 	})
@@ -125,9 +125,9 @@ func TestDepth(t *testing.T) {
 		for i := range 5 {
 			at = w.say(room.RelReference, at.ID, fmt.Sprint(i))
 		}
-		found, more, err := w.read.Children(t.Context(), relation.Query{Parent: root.ID, From: math.MinInt64, End: math.MaxInt64, Limit: 50, Recurse: true})
-		if err != nil || len(found) != relation.Depth || more {
-			t.Errorf("%d events, %t, %v", len(found), more, err)
+		found, err := w.read.Children(t.Context(), relation.Query{Parent: root.ID, From: math.MinInt64, End: math.MaxInt64, Limit: 50, Recurse: true})
+		if err != nil || len(found.Events) != relation.Depth || found.More {
+			t.Errorf("%d events, %t, %v", len(found.Events), found.More, err)
 		}
 	})
 }

@@ -8,15 +8,12 @@ import (
 	"hearth/homeserver/room"
 )
 
-// maxThreads bounds the threads that are looked at to fill a page.
-const maxThreads = 1000
-
 // Threads returns the roots of up to limit threads whose newest event is before
 // a place, the latest first, and the place before which there are more, 0 for
 // none. With participated, only threads in which the user has written.
 func (x *Reader) Threads(ctx context.Context, before int64, limit int, participated bool) (roots []*room.Event, next int64, err error) {
-	for seen := 0; seen < maxThreads; {
-		n := limit - len(roots) + 1
+	for seen, most := 0, x.Bounds.threads(); seen < most; {
+		n := min(max(limit-len(roots)+1, 20), most-seen)
 		page, mine, err := x.threadPage(ctx, before, n)
 		if err != nil {
 			return nil, 0, err
