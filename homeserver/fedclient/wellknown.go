@@ -90,7 +90,7 @@ func (w *wellKnown) renew(host string, old delegation) delegation {
 	to, keep, err := w.ask(host)
 	d := delegation{to: to}
 	if err != nil {
-		d.failed = old.failed + 1
+		d.to, d.failed = "", old.failed+1
 		keep = min(firstFailure<<min(old.failed, 10), lastFailure)
 	}
 	d.until = time.Now().Add(keep)
