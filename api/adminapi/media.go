@@ -93,10 +93,9 @@ func deletedMedia(ids []string) deletedMediaRes {
 	return deletedMediaRes{append([]string{}, ids...), len(ids)}
 }
 
+// deleteMedia removes a file, or the copy of another server's, which Synapse keeps
+// until it purges all of them.
 func (a *API) deleteMedia(ctx context.Context, r *http.Request, _ httpx.None) (deletedMediaRes, error) {
-	if err := a.ownMedia(r); err != nil {
-		return deletedMediaRes{}, err
-	}
 	m, err := a.file(ctx, r)
 	if err != nil {
 		return deletedMediaRes{}, err
@@ -175,9 +174,9 @@ func (a *API) unquarantineMedia(ctx context.Context, r *http.Request, _ httpx.No
 }
 
 func (a *API) setQuarantine(ctx context.Context, r *http.Request, by string) error {
-	m, err := a.file(ctx, r)
-	if err == nil {
-		_, err = a.Media.Quarantine(ctx, []media.Info{m}, by)
+	_, err := a.Media.QuarantineOne(ctx, r.PathValue("serverName"), r.PathValue("mediaId"), by)
+	if err != nil && mxerr.From(err).Code == mxerr.NotFound {
+		err = mxerr.New(mxerr.NotFound, "Unknown media")
 	}
 	return err
 }
@@ -264,15 +263,8 @@ func (a *API) quarantine(ctx context.Context, uris func(yield func(string) bool)
 		if !ok {
 			continue
 		}
-		m, err := a.Media.Info(ctx, origin, id)
-		if err != nil {
-			if mxerr.From(err).Code == mxerr.NotFound {
-				continue // it is gone, or never came
-			}
-			return res, err
-		}
-		n, err := a.Media.Quarantine(ctx, []media.Info{m}, httpx.Who(ctx).User)
-		if err != nil {
+		n, err := a.Media.QuarantineOne(ctx, origin, id, httpx.Who(ctx).User)
+		if err != nil && mxerr.From(err).Code != mxerr.NotFound { // it is gone, or never came
 			return res, err
 		}
 		res.Number += n

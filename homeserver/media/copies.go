@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -168,9 +169,15 @@ func (e *Engine) fetch(w Want) (m store.Media, err error) {
 		m.Type = "application/octet-stream"
 	}
 	err = e.keep(c.life, draft, func(tx *db.Tx) error {
-		m.QuarantinedBy = ""
-		if err := quarantineSame(tx, &m); err != nil {
+		now, err := store.MediaByID(tx, m.Origin, m.ID)
+		if err != nil && !errors.Is(err, db.ErrNoRow) {
 			return err
+		}
+		// An operator may have hidden it while it came.
+		if m.QuarantinedBy = now.QuarantinedBy; m.QuarantinedBy == "" {
+			if err := quarantineSame(tx, &m); err != nil {
+				return err
+			}
 		}
 		return store.SetMedia(tx, m)
 	})

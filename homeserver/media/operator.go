@@ -3,11 +3,16 @@ package media
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"math"
 	"slices"
+	"time"
 
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/matrix/canonjson"
+	"hearth/matrix/mxerr"
+	"hearth/matrix/mxid"
 )
 
 // What operators do with files.
@@ -182,6 +187,44 @@ func (e *Engine) Quarantine(ctx context.Context, files []Info, by string) (n int
 		return nil
 	})
 	return n, err
+}
+
+// QuarantineOne is Quarantine for one file. One of another server of which there is
+// no copy is hidden before it comes. Other files are M_NOT_FOUND.
+func (e *Engine) QuarantineOne(ctx context.Context, origin, id, by string) (n int, err error) {
+	m, err := e.row(ctx, origin, id)
+	if err == nil && m.Hash != "" {
+		return e.Quarantine(ctx, []Info{m}, by)
+	}
+	absent := err != nil && mxerr.From(err).Code == mxerr.NotFound
+	_, bad := mxid.ParseServerName(origin)
+	switch {
+	case err != nil && !absent:
+		return 0, err
+	case origin == string(e.Server), absent && by == "", bad != nil, !validID(id):
+		return 0, errNotFound()
+	case !absent && by != "":
+		return 0, nil // it is hidden
+	}
+	err = e.DB.Write(ctx, func(tx *db.Tx) error {
+		change := store.QuarantineChange{Pos: tx.NextPos(), Origin: origin, ID: id, Quarantined: by != ""}
+		if err := store.AddQuarantineChange(tx, change); err != nil {
+			return err
+		}
+		if by == "" {
+			return store.DeleteMedia(tx, origin, id)
+		}
+		now, err := store.MediaByID(tx, origin, id)
+		if errors.Is(err, db.ErrNoRow) {
+			now, err = Info{Origin: origin, ID: id, Created: time.Now().UnixMilli(), Expires: math.MaxInt64}, nil
+		}
+		if err != nil {
+			return err
+		}
+		now.QuarantinedBy = by
+		return store.SetMedia(tx, now)
+	})
+	return 1, err
 }
 
 // QuarantineChanges returns what was hidden and shown again behind a position,
