@@ -356,8 +356,16 @@ func TestStrangersNames(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, d *db.DB) {
 		l := newLibrary(t, d, Remote{})
 		for _, bad := range [][2]string{
-			{"there.test", ""}, {"there.test", "a/b"}, {"there.test", ".."}, {"there.test", "a b"}, {"there.test", "ä"}, {"there.test", strings.Repeat("a", 256)},
-			{"", "a"}, {"a/b", "a"}, {"there.test:x", "a"}, {"there.test\x00", "a"},
+			{"there.test", ""},
+			{"there.test", "a/b"},
+			{"there.test", ".."},
+			{"there.test", "a b"},
+			{"there.test", "ä"},
+			{"there.test", strings.Repeat("a", 256)},
+			{"", "a"},
+			{"a/b", "a"},
+			{"there.test:x", "a"},
+			{"there.test\x00", "a"},
 		} {
 			if _, err := l.read(t, bad[0], bad[1]); err == nil || mxerr.From(err).Code != mxerr.NotFound {
 				t.Errorf("%q: %v", bad, err)
