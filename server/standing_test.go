@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ func TestSuspended(t *testing.T) {
 			t.Fatal(err)
 		}
 		ask(t, root, http.MethodPost, admin+"/send_server_notice", map[string]any{"user_id": "@bob:example.test", "content": map[string]string{"msgtype": "m.text", "body": "Stop it"}})
+		later := ask(t, bob, http.MethodPost, "/_matrix/media/v1/create", nil)["content_uri"].(string)
 		path := v1client + "/admin/suspend/" + url.PathEscape("@bob:example.test")
 		if got := ask(t, root, http.MethodGet, path, nil); got["suspended"] != false {
 			t.Errorf("before: %v", got)
@@ -61,11 +63,22 @@ func TestSuspended(t *testing.T) {
 			{http.MethodPost, v3 + "/join/" + url.PathEscape(kitchen), nil},
 			{http.MethodPost, v3 + "/createRoom", nil},
 			{http.MethodPut, v3 + "/profile/@bob:example.test/displayname", map[string]string{"displayname": "spam"}},
+			{http.MethodPost, "/_matrix/media/v3/upload", map[string]string{"a": "file"}},
+			{http.MethodPost, "/_matrix/media/v1/create", nil},
+			{http.MethodPut, "/_matrix/media/v3/upload/example.test/" + strings.TrimPrefix(later, "mxc://example.test/"), map[string]string{"a": "file"}},
+			{http.MethodPut, v3 + "/presence/@bob:example.test/status", map[string]string{"presence": "online", "status_msg": "spam"}},
 		} {
 			refused(t, bob, try.method, try.path, try.body, "M_USER_SUSPENDED")
 		}
 		ask(t, bob, http.MethodGet, v3+"/sync", nil)
 		ask(t, bob, http.MethodPut, in+"/redact/"+url.PathEscape(his)+"/5", map[string]string{})
+		// What the specification wants them to be able to do: to verify their devices
+		// takes messages between these.
+		ask(t, bob, http.MethodPut, v3+"/sendToDevice/m.key.verification.request/6", map[string]any{
+			"messages": map[string]any{"@bob:example.test": map[string]any{"*": map[string]string{"from_device": "PHONE"}}},
+		})
+		version := ask(t, bob, http.MethodPost, v3+"/room_keys/version", map[string]any{"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": map[string]string{"public_key": "x"}})["version"].(string)
+		ask(t, bob, http.MethodPut, v3+"/room_keys/keys?version="+version, map[string]any{"rooms": map[string]any{}})
 		notices := ""
 		for id := range ask(t, bob, http.MethodGet, v3+"/sync", nil)["rooms"].(map[string]any)["invite"].(map[string]any) {
 			notices = id

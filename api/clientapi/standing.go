@@ -22,12 +22,20 @@ var active = map[string]bool{
 	"setRoomAlias": true, "deleteRoomAlias": true, "setRoomVisibilityOnDirectory": true,
 }
 
+// sharing are the operations that only those need who may speak: what is uploaded is
+// shown to others, if not here then by its address.
+//
+// Messages to devices are not among them, as on Synapse: without them people could
+// neither verify their own devices nor ask for the keys of what they may read, and
+// what they say is for clients and not for people.
+var sharing = map[string]bool{"uploadContent": true, "uploadContentToMXC": true, "createContent": true, "setPresence": true}
+
 // Standing refuses routes to those who may not use them. It is httpx.Config's.
 func Standing(route httpx.Route, who *httpx.Caller) error {
 	if who.Locked && route.Spec != "logout" && route.Spec != "logout_all" {
 		return account.ErrLocked()
 	}
-	if who.Suspended && active[route.Spec] {
+	if who.Suspended && (active[route.Spec] || sharing[route.Spec]) {
 		return errSuspended()
 	}
 	if who.Consent != "" && active[route.Spec] {
