@@ -146,9 +146,16 @@ func TestOperatorManagesDevices(t *testing.T) {
 		path := "/_synapse/admin/v2/users/" + alice.UserID + "/devices"
 		ask(t, root, "POST", path, map[string]string{"device_id": "TOASTER"})
 		ask(t, root, "PUT", path+"/TOASTER", map[string]string{"display_name": "Toaster"})
+		ask(t, alice, "GET", v3+"/account/whoami", nil)
+		if got := ask(t, root, "GET", path, nil)["devices"].([]any)[0].(map[string]any); got["last_seen_user_agent"] != "Go-http-client/1.1" {
+			t.Errorf("her own: %v", got)
+		}
+		if got := ask(t, alice, "GET", v3+"/admin/whois/"+alice.UserID, nil); !strings.Contains(fmt.Sprint(got), "user_agent:Go-http-client/1.1") {
+			t.Errorf("whois: %v", got)
+		}
 		got := ask(t, root, "GET", path+"/TOASTER", nil)
 		hasKeys(t, "a device", got, "device_id display_name last_seen_ip last_seen_ts last_seen_user_agent user_id")
-		if got["display_name"] != "Toaster" {
+		if got["display_name"] != "Toaster" || got["last_seen_user_agent"] != nil {
 			t.Errorf("renamed: %v", got)
 		}
 		if own := ask(t, alice, "GET", v3+"/devices/TOASTER", nil); own["display_name"] != "Toaster" {

@@ -58,15 +58,15 @@ type device struct {
 	DeviceID      string      `json:"device_id"`
 	DisplayName   *string     `json:"display_name"`
 	LastSeenIP    *string     `json:"last_seen_ip"`
-	LastSeenAgent *string     `json:"last_seen_user_agent"` // not kept
-	LastSeenTS    *int64      `json:"last_seen_ts"`         // ms
+	LastSeenAgent *string     `json:"last_seen_user_agent"`
+	LastSeenTS    *int64      `json:"last_seen_ts"` // ms
 	UserID        mxid.UserID `json:"user_id"`
 	// Dehydrated is told of all devices of a user who has a dehydrated one.
 	Dehydrated *bool `json:"dehydrated,omitempty"`
 }
 
 func deviceOf(user mxid.UserID, d account.Device) device {
-	out := device{DeviceID: d.ID, DisplayName: orNull(d.Name), LastSeenIP: orNull(d.IP), UserID: user}
+	out := device{DeviceID: d.ID, DisplayName: orNull(d.Name), LastSeenIP: orNull(d.IP), LastSeenAgent: orNull(d.Agent), UserID: user}
 	if !d.LastSeen.IsZero() {
 		ms := d.LastSeen.UnixMilli()
 		out.LastSeenTS = &ms
@@ -231,7 +231,7 @@ func (a *API) getWhoIs(ctx context.Context, r *http.Request, _ httpx.None) (whoi
 	for _, d := range list {
 		c := []connection{}
 		if !d.LastSeen.IsZero() {
-			c = append(c, connection{IP: d.IP, LastSeen: d.LastSeen.UnixMilli()})
+			c = append(c, connection{IP: d.IP, UserAgent: d.Agent, LastSeen: d.LastSeen.UnixMilli()})
 		}
 		res.Devices[d.ID] = whoisDevice{[]whoisSession{{c}}}
 	}

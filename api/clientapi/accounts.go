@@ -36,19 +36,23 @@ type Accounts struct {
 
 var _ httpx.Authenticator = (*Accounts)(nil)
 
+func client(ctx context.Context) account.Client {
+	return account.Client{Addr: httpx.Addr(ctx), Agent: httpx.Agent(ctx)}
+}
+
 // Authenticate finds the owner of an access token.
 func (a *Accounts) Authenticate(ctx context.Context, token string, as httpx.Identity) (*httpx.Caller, error) {
 	if s := a.Services.ByToken(token); s != nil {
 		u, err := s.Act(ctx, as.User, as.Device)
 		if err == nil && as.Device != "" {
-			a.Engine.Saw(u.ID, as.Device, httpx.Addr(ctx))
+			a.Engine.Saw(u.ID, as.Device, client(ctx))
 		}
 		return &httpx.Caller{
 			User: string(u.ID), Device: as.Device, Admin: u.Admin, Token: token, Service: s.ID, Unlimited: s.Free(string(u.ID)),
 			Locked: u.Locked, Suspended: u.Suspended, ShadowBanned: u.ShadowBanned,
 		}, err
 	}
-	s, err := a.Engine.Authenticate(ctx, token, httpx.Addr(ctx))
+	s, err := a.Engine.Authenticate(ctx, token, client(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -258,7 +258,7 @@ func (rt *Router) guard(route Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unhurried(w)
 		r.Body = http.MaxBytesReader(w, hurry(w, r, maxBody), maxBody)
-		call := &call{router: rt, addr: rt.clientAddr(r)}
+		call := &call{router: rt, addr: rt.clientAddr(r), agent: r.UserAgent()}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, call))
 		if err := rt.admit(r, route, call); err != nil {
 			// Unread bodies would make the connection useless for the next request.
@@ -431,6 +431,7 @@ type call struct {
 	who    *Caller
 	peer   mxid.ServerName
 	addr   string
+	agent  string
 
 	service string
 }
@@ -467,6 +468,15 @@ func Service(ctx context.Context) string {
 func Addr(ctx context.Context) string {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		return c.addr
+	}
+	return ""
+}
+
+// Agent is what the program that made the request calls itself. It may be long,
+// and need not be UTF-8.
+func Agent(ctx context.Context) string {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.agent
 	}
 	return ""
 }

@@ -10,12 +10,13 @@ type Device struct {
 	Created  int64  // ms
 	LastSeen int64  // ms, 0 for never
 	IP       string // of the last request
+	Agent    string // what the program that made it calls itself
 }
 
-const deviceColumns = `usr, device, name, created, last_seen, ip`
+const deviceColumns = `usr, device, name, created, last_seen, ip, agent`
 
 func (d *Device) columns() []any {
-	return []any{&d.User, &d.ID, &d.Name, &d.Created, &d.LastSeen, &d.IP}
+	return []any{&d.User, &d.ID, &d.Name, &d.Created, &d.LastSeen, &d.IP, &d.Agent}
 }
 
 // AddDevice adds d, or leaves the device of that id as it is. It reports
@@ -23,9 +24,9 @@ func (d *Device) columns() []any {
 func AddDevice(tx *db.Tx, d Device) (bool, error) {
 	n, err := tx.ExecN(`
 		INSERT INTO devices (`+deviceColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (usr, device) DO NOTHING`,
-		d.User, d.ID, d.Name, d.Created, d.LastSeen, d.IP)
+		d.User, d.ID, d.Name, d.Created, d.LastSeen, d.IP, d.Agent)
 	return n == 1, err
 }
 
@@ -47,11 +48,11 @@ func RenameDevice(tx *db.Tx, user, device, name string) (bool, error) {
 	return n == 1, err
 }
 
-// SeenDevice notes when and from where a device was last active.
-func SeenDevice(tx *db.Tx, user, device string, at int64, ip string) error {
+// SeenDevice notes when, from where and by which program a device was last active.
+func SeenDevice(tx *db.Tx, user, device string, at int64, ip, agent string) error {
 	return tx.Exec(`
-		UPDATE devices SET last_seen = $1, ip = $2
-		WHERE usr = $3 AND device = $4 AND last_seen < $1`, at, ip, user, device)
+		UPDATE devices SET last_seen = $1, ip = $2, agent = $3
+		WHERE usr = $4 AND device = $5 AND last_seen < $1`, at, ip, agent, user, device)
 }
 
 // DeleteDevice removes a device with all its tokens. It reports whether there

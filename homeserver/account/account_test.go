@@ -81,18 +81,18 @@ func TestRegisterLoginAuthenticateLogout(t *testing.T) {
 		_, err = e.Login(ctx, login)
 		wantCode(t, err, mxerr.Forbidden)
 
-		s := must(e.Authenticate(ctx, g.AccessToken, "192.0.2.1"))
+		s := must(e.Authenticate(ctx, g.AccessToken, Client{Addr: "192.0.2.1"}))
 		if s.User != g.User || s.Device != g.Device || s.Admin || s.Guest {
 			t.Errorf("session is %+v", s)
 		}
-		again := must(e.Authenticate(ctx, g.AccessToken, ""))
+		again := must(e.Authenticate(ctx, g.AccessToken, Client{}))
 		if again != s {
 			t.Error("the session was not cached")
 		}
 		if err := e.Logout(ctx, s); err != nil {
 			t.Fatal(err)
 		}
-		_, err = e.Authenticate(ctx, g.AccessToken, "")
+		_, err = e.Authenticate(ctx, g.AccessToken, Client{})
 		wantCode(t, err, mxerr.UnknownToken)
 		if n := len(must(e.Devices(ctx, g.User))); n != 4 {
 			t.Errorf("%d devices are left, want the 4 that logged in", n)

@@ -20,6 +20,7 @@ type Device struct {
 	Name     string
 	LastSeen time.Time // zero if never
 	IP       string    // of the last request
+	Agent    string    // what the program that made it calls itself
 }
 
 // Devices lists a user's devices, oldest first.
@@ -54,9 +55,9 @@ func (e *Engine) Device(ctx context.Context, user mxid.UserID, id string) (Devic
 
 func (e *Engine) deviceOf(row store.Device) Device {
 	if s, ok := e.seen.latest(row.User, row.ID); ok {
-		row.LastSeen, row.IP = s.at, s.ip
+		row.LastSeen, row.IP, row.Agent = s.at, s.ip, s.agent
 	}
-	d := Device{ID: row.ID, Name: row.Name, IP: row.IP}
+	d := Device{ID: row.ID, Name: row.Name, IP: row.IP, Agent: row.Agent}
 	if row.LastSeen != 0 {
 		d.LastSeen = time.UnixMilli(row.LastSeen)
 	}

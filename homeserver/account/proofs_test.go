@@ -234,7 +234,7 @@ func TestLoginTokenRunsOut(t *testing.T) {
 	each(t, nil, func(t *testing.T, e *Engine, c *clock) {
 		ctx := t.Context()
 		g := must(e.CreateAndLogin(ctx, NewUser{Localpart: "alice", Password: "x"}, "", "", false))
-		s := must(e.Authenticate(ctx, g.AccessToken, ""))
+		s := must(e.Authenticate(ctx, g.AccessToken, Client{}))
 		token, life, err := e.LoginToken(ctx, s, &Auth{Type: stagePassword, Password: "x"}, "")
 		if err != nil || life != loginTokenLife {
 			t.Fatal(life, err)

@@ -195,7 +195,7 @@ func (e *Engine) CreateAndLogin(ctx context.Context, n NewUser, device, deviceNa
 
 // guestOf finds the guest who wants to stay. They must name themselves.
 func (e *Engine) guestOf(ctx context.Context, r Registration) (*Session, error) {
-	s, err := e.Authenticate(ctx, r.GuestToken, "")
+	s, err := e.Authenticate(ctx, r.GuestToken, Client{})
 	if err != nil || !s.Guest {
 		return nil, mxerr.New(mxerr.Forbidden, "guest_access_token is not of a guest")
 	}

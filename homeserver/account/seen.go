@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +19,20 @@ const (
 	// maxSeen bounds what waits to be written. What does not fit is noted with a
 	// later request.
 	maxSeen = 50_000
+	// maxAgent is how many bytes are kept of what a program calls itself.
+	maxAgent = 256
 )
+
+// Client is what a request shows of where it comes from.
+type Client struct {
+	Addr  string // IP address
+	Agent string // what the program calls itself
+}
+
+// agent is what is kept of it: databases take no text but UTF-8.
+func (c Client) agent() string {
+	return strings.ToValidUTF8(c.Agent[:min(len(c.Agent), maxAgent)], "")
+}
 
 // seen collects which devices were active, so that no request waits for that
 // to be written.
@@ -30,17 +44,18 @@ type seen struct {
 type seenDevice struct{ user, device string }
 
 type sighting struct {
-	at int64 // ms
-	ip string
+	at        int64 // ms
+	ip, agent string
 }
 
 func newSeen() *seen { return &seen{notes: map[seenDevice]sighting{}} }
 
-func (s *seen) note(user, device, ip string, at int64) {
+func (s *seen) note(user, device string, from Client, at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.notes) < maxSeen {
-		s.notes[seenDevice{user, device}] = sighting{at, ip}
+	d := seenDevice{user, device}
+	if _, known := s.notes[d]; known || len(s.notes) < maxSeen {
+		s.notes[d] = sighting{at, from.Addr, from.agent()}
 	}
 }
 
@@ -61,8 +76,8 @@ func (s *seen) latest(user, device string) (sighting, bool) {
 }
 
 // Saw notes that a device is in use whose requests come without a token of its own.
-func (e *Engine) Saw(user mxid.UserID, device, addr string) {
-	e.seen.note(string(user), device, addr, e.nowMS())
+func (e *Engine) Saw(user mxid.UserID, device string, from Client) {
+	e.seen.note(string(user), device, from, e.nowMS())
 }
 
 func (e *Engine) writeSeen(ctx context.Context) {
@@ -86,7 +101,7 @@ func (e *Engine) flushSeen(ctx context.Context) {
 	}
 	err := e.db.Write(ctx, func(tx *db.Tx) error {
 		for d, at := range notes {
-			if err := store.SeenDevice(tx, d.user, d.device, at.at, at.ip); err != nil {
+			if err := store.SeenDevice(tx, d.user, d.device, at.at, at.ip, at.agent); err != nil {
 				return err
 			}
 		}

@@ -38,7 +38,7 @@ type Session struct {
 // is active, from IP address addr ("" if unknown). The error is
 // M_UNKNOWN_TOKEN, with soft_logout if the token has only run out
 // (client-server-api/#soft-logout).
-func (e *Engine) Authenticate(ctx context.Context, token, addr string) (*Session, error) {
+func (e *Engine) Authenticate(ctx context.Context, token string, from Client) (*Session, error) {
 	key := hash(token)
 	s, age := e.sessions.get(key)
 	if s == nil {
@@ -58,7 +58,7 @@ func (e *Engine) Authenticate(ctx context.Context, token, addr string) (*Session
 		return nil, errExpired()
 	}
 	if last := s.noted.Load(); now-last > noteEvery.Milliseconds() && s.noted.CompareAndSwap(last, now) {
-		e.seen.note(string(s.User), s.Device, addr, now)
+		e.seen.note(string(s.User), s.Device, from, now)
 	}
 	return s, nil
 }

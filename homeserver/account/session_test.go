@@ -3,6 +3,7 @@ package account
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 func (e *Engine) works(t *testing.T, token string) bool {
 	t.Helper()
-	_, err := e.Authenticate(t.Context(), token, "192.0.2.1")
+	_, err := e.Authenticate(t.Context(), token, Client{Addr: "192.0.2.1"})
 	if err != nil {
 		wantCode(t, err, mxerr.UnknownToken)
 	}
@@ -60,13 +61,13 @@ func TestRefresh(t *testing.T) {
 			t.Error("a refresh token works although its successor was used")
 		}
 		c.pass(e.TokenLife)
-		_, err = e.Authenticate(ctx, third.AccessToken, "")
+		_, err = e.Authenticate(ctx, third.AccessToken, Client{})
 		wantCode(t, err, mxerr.UnknownToken)
 		if e, _ := errors.AsType[*mxerr.Error](err); e.Fields["soft_logout"] != true {
 			t.Errorf("an expired access token: %v", e.Fields)
 		}
 		fifth := must(e.Refresh(ctx, fourth.RefreshToken))
-		s := must(e.Authenticate(ctx, fifth.AccessToken, ""))
+		s := must(e.Authenticate(ctx, fifth.AccessToken, Client{}))
 		if s.Device != first.Device {
 			t.Errorf("the device is now %s", s.Device)
 		}
@@ -109,13 +110,14 @@ func TestLastSeenIsWrittenLater(t *testing.T) {
 			t.Errorf("seen at %v before any request", d.LastSeen)
 		}
 		at := c.now
-		must(e.Authenticate(ctx, g.AccessToken, "192.0.2.1"))
+		agent := strings.Repeat("x", 254) + "é, and a sea lion"
+		must(e.Authenticate(ctx, g.AccessToken, Client{"192.0.2.1", agent}))
 		c.pass(time.Second)
-		must(e.Authenticate(ctx, g.AccessToken, "192.0.2.2"))
+		must(e.Authenticate(ctx, g.AccessToken, Client{Addr: "192.0.2.2"}))
 		for _, where := range []string{"memory", "database"} {
 			d := must(e.Device(ctx, g.User, "PHONE"))
-			if !d.LastSeen.Equal(at) || d.IP != "192.0.2.1" {
-				t.Errorf("in %s: %v from %s", where, d.LastSeen, d.IP)
+			if !d.LastSeen.Equal(at) || d.IP != "192.0.2.1" || d.Agent != agent[:256] {
+				t.Errorf("in %s: %v from %s by %q", where, d.LastSeen, d.IP, d.Agent)
 			}
 			e.Start(ctx)
 			e.Stop()
@@ -124,10 +126,10 @@ func TestLastSeenIsWrittenLater(t *testing.T) {
 			}
 		}
 		c.pass(2 * time.Minute)
-		must(e.Authenticate(ctx, g.AccessToken, "192.0.2.2"))
+		must(e.Authenticate(ctx, g.AccessToken, Client{"192.0.2.2", "\xff" + agent[:253] + "é"}))
 		e.flushSeen(ctx)
-		if d := must(e.Device(ctx, g.User, "PHONE")); d.IP != "192.0.2.2" {
-			t.Errorf("seen last from %s", d.IP)
+		if d := must(e.Device(ctx, g.User, "PHONE")); d.IP != "192.0.2.2" || d.Agent != agent[:253]+"é" {
+			t.Errorf("seen last from %s by %q", d.IP, d.Agent)
 		}
 	})
 }
@@ -171,7 +173,7 @@ func TestManyAtOnce(t *testing.T) {
 		errs := make(chan error, 100)
 		for i := range 16 {
 			all.Go(func() {
-				_, err := e.Authenticate(ctx, g.AccessToken, "")
+				_, err := e.Authenticate(ctx, g.AccessToken, Client{})
 				errs <- err
 			})
 			all.Go(func() {
@@ -204,9 +206,27 @@ func BenchmarkAuthenticate(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := e.Authenticate(b.Context(), g.AccessToken, "192.0.2.1"); err != nil {
+			if _, err := e.Authenticate(b.Context(), g.AccessToken, Client{Addr: "192.0.2.1"}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
+}
+
+// What waits to be written is bounded. Devices that are in it already are still
+// followed, and the others' turn comes when it was written.
+func TestManySeen(t *testing.T) {
+	s := newSeen()
+	for i := range maxSeen + 1 {
+		s.note("@alice:test", fmt.Sprint(i), Client{}, 1)
+	}
+	s.note("@alice:test", "0", Client{}, 2)
+	if note, _ := s.latest("@alice:test", "0"); len(s.notes) != maxSeen || note.at != 2 {
+		t.Errorf("%d wait, the first from %d", len(s.notes), note.at)
+	}
+	s.take()
+	s.note("@alice:test", fmt.Sprint(maxSeen), Client{}, 3)
+	if _, ok := s.latest("@alice:test", fmt.Sprint(maxSeen)); !ok {
+		t.Error("nothing is noted any more")
+	}
 }

@@ -210,7 +210,7 @@ func TestHooksAreTold(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		s := must(e.Authenticate(ctx, g.AccessToken, ""))
+		s := must(e.Authenticate(ctx, g.AccessToken, Client{}))
 		if err := e.ChangePassword(ctx, s, "new", true, &Auth{Type: stagePassword, Password: "old"}, ""); err != nil {
 			t.Error(err)
 		}
