@@ -57,10 +57,10 @@ func (s *Server) buildDoors() {
 		s.router.Add((&fedapi.API{Media: s.media, Keys: s.peers.OwnKeys, Name: "Hearth", Version: Version()}).Routes()...)
 	}
 	s.router.Add((&adminapi.API{
-		Media: s.media, Pushers: s.pusher, Search: s.search, Spaces: rooms.Spaces, Unstable: accounts.Unstable, MediaOpen: s.cfg.Media.Unauthenticated,
+		Media: s.media, Peers: s.peers, Pushers: s.pusher, Search: s.search, Spaces: rooms.Spaces, Unstable: accounts.Unstable, MediaOpen: s.cfg.Media.Unauthenticated,
 		Engine: s.accounts, Rooms: s.rooms, Directory: s.directory, Steward: s.steward, Personal: s.personal, Keys: s.keys, Notices: s.notices, Version: Version(),
 	}).Routes()...)
-	known := &wellknown.API{BaseURL: s.cfg.Listen.PublicURL, Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}
+	known := &wellknown.API{BaseURL: s.cfg.Listen.PublicURL, Federates: s.peers != nil, Proxies: s.cfg.Listen.TrustedProxies, Support: wellknown.Support(s.cfg.Support)}
 	s.router.Add(known.Routes()...)
 	if s.cfg.Login.Rendezvous {
 		s.router.Add((&clientapi.Rendezvous{Engine: rendezvous.New(rendezvous.MaxSessions), Base: known.Base}).Routes()...)

@@ -15,6 +15,7 @@ import (
 	"hearth/homeserver/account"
 	"hearth/homeserver/directory"
 	"hearth/homeserver/e2ee"
+	"hearth/homeserver/fedclient"
 	"hearth/homeserver/media"
 	"hearth/homeserver/notice"
 	"hearth/homeserver/personal"
@@ -40,9 +41,10 @@ type API struct {
 	Pushers   *pusher.Engine
 	Search    *search.Engine
 	Spaces    *spaces.Engine
-	Version   string   // of this server
-	Unstable  []string // features that are not in the specification yet
-	MediaOpen bool     // whether files can be had without an access token
+	Peers     *fedclient.Client // nil for a server that speaks with no others
+	Version   string            // of this server
+	Unstable  []string          // features that are not in the specification yet
+	MediaOpen bool              // whether files can be had without an access token
 }
 
 var (
@@ -55,7 +57,7 @@ func (a *API) Routes() []httpx.Route {
 	var all []httpx.Route
 	for _, file := range [][]httpx.Route{
 		a.registerRoutes(), a.registrationTokenRoutes(), a.userListRoutes(), a.userRoutes(), a.accountRoutes(),
-		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.roomDeletionRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(), a.noticeRoutes(), a.standingRoutes(),
+		a.deviceRoutes(), a.versionRoutes(), a.roomRoutes(), a.roomDeletionRoutes(), a.eventRoutes(), a.userDataRoutes(), a.serverRoutes(), a.destinationRoutes(), a.noticeRoutes(), a.standingRoutes(),
 		a.mediaRoutes(), a.userMediaRoutes(), a.allowanceRoutes(), a.lookRoutes(),
 	} {
 		all = append(all, file...)

@@ -22,6 +22,8 @@ type API struct {
 	BaseURL string
 	// Proxies are believed about the scheme that their clients used.
 	Proxies []netip.Prefix
+	// Federates says whether other servers are told where this one is.
+	Federates bool
 	// Support says whom to turn to.
 	Support Support
 }
@@ -38,6 +40,10 @@ func (a *API) Routes() []httpx.Route {
 		In:      httpx.Root,
 		Handler: httpx.JSON(a.getWellknown),
 		Spec:    "getWellknown",
+	}, {
+		Pattern: "GET /.well-known/matrix/server",
+		In:      httpx.Root,
+		Handler: httpx.JSON(a.getWellKnownServer),
 	}, {
 		Pattern: "GET /.well-known/matrix/support",
 		In:      httpx.Root,

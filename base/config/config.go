@@ -293,7 +293,7 @@ type Federation struct {
 
 	// Other servers are never looked for at private, local or reserved addresses.
 	// Exempt those in your own network: "192.0.2.1", "10.0.0.0-10.255.255.255" or
-	// "10.0.0.0/8".
+	// "10.0.0.0/8". Everybody with an account can then have this server ask there.
 	AllowedAddresses []AddrRange `toml:"allowed_addresses" is:"peers"`
 
 	// PEM file with certificate authorities that are believed besides those of this

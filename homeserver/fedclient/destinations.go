@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"hearth/matrix/mxid"
@@ -28,11 +30,17 @@ const (
 type destination struct {
 	small, bulk chan struct{}
 
-	busy    int // requests that wait or are under way
-	failed  int // times in a row
-	failing time.Time
+	busy    int       // requests that wait or are under way
+	failed  int       // times in a row
+	since   time.Time // of the first of them
+	failing time.Time // of the last
 	away    time.Time // until when it is left alone
 	used    time.Time
+}
+
+// heard notes that the server is there.
+func (d *destination) heard() {
+	d.failed, d.since, d.failing, d.away = 0, time.Time{}, time.Time{}, time.Time{}
 }
 
 // AwayError means that a server did not answer of late and is left alone.
@@ -139,7 +147,7 @@ func (c *Client) learn(ctx context.Context, server mxid.ServerName, d *destinati
 	case answered && refused.Status == http.StatusTooManyRequests:
 		d.away = now.Add(max(refused.Retry, firstAway))
 	case err == nil, answered && !broken:
-		d.failed, d.failing, d.away = 0, time.Time{}, time.Time{}
+		d.heard()
 	case ctx.Err() != nil, c.life.Err() != nil:
 		// Whoever asked has gone: that says nothing of the server.
 	case began.Before(d.failing):
@@ -147,7 +155,9 @@ func (c *Client) learn(ctx context.Context, server mxid.ServerName, d *destinati
 	default:
 		d.failing = now
 		d.away = now.Add(min(firstAway<<min(d.failed, 20), lastAway))
-		d.failed++
+		if d.failed++; d.failed == 1 {
+			d.since = now
+		}
 		c.cfg.Log.Debug("another server does not answer", "server", server, "times", d.failed, "err", err)
 	}
 }
@@ -157,6 +167,27 @@ func (c *Client) Heard(server mxid.ServerName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if d := c.table[server]; d != nil {
-		d.failed, d.failing, d.away = 0, time.Time{}, time.Time{}
+		d.heard()
 	}
+}
+
+// Standing is how another server did of late. The times of one that answers are
+// zero.
+type Standing struct {
+	Server mxid.ServerName
+	Since  time.Time // when it did not answer for the first time in a row
+	Asked  time.Time // when for the last time
+	Again  time.Time // when it is asked again
+}
+
+// Standings are those of all servers that are remembered, by name.
+func (c *Client) Standings() []Standing {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]Standing, 0, len(c.table))
+	for name, d := range c.table {
+		all = append(all, Standing{name, d.since, d.failing, d.away})
+	}
+	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(string(a.Server), string(b.Server)) })
+	return all
 }

@@ -54,6 +54,7 @@ type copies struct {
 	slots   chan struct{}
 	full    chan struct{} // has something when there may be too many
 	running sync.WaitGroup
+	stop    sync.Once
 
 	mu   sync.Mutex
 	size int64 // bytes; since the last look only what came, before the first one
@@ -70,10 +71,7 @@ func (e *Engine) Start(context.Context) {
 	c := e.copies
 	c.running.Go(func() {
 		for tick := time.NewTicker(sweepEvery); ; {
-			err := e.sweep(c.life)
-			if err == nil {
-				err = e.Evict(c.life, time.Now())
-			}
+			err := errors.Join(e.sweep(c.life), e.Evict(c.life, time.Now()))
 			if err != nil && c.life.Err() == nil {
 				e.Log.WarnContext(c.life, "old copies of files could not be removed", "err", err)
 			}
@@ -92,9 +90,11 @@ func (e *Engine) Start(context.Context) {
 func (e *Engine) Stop() {
 	c := e.copies
 	c.end()
-	for range maxFetches {
-		c.slots <- struct{}{} // and nobody gets one any more
-	}
+	c.stop.Do(func() {
+		for range maxFetches {
+			c.slots <- struct{}{} // and nobody gets one any more
+		}
+	})
 	c.running.Wait()
 }
 
@@ -111,13 +111,13 @@ func (e *Engine) copyOf(ctx context.Context, w Want) (store.Media, error) {
 		return m, err
 	}
 	end := time.Now().Add(min(w.Wait, maxWait))
-	for {
+	for again := true; ; again = false {
 		w.Wait = max(time.Until(end), 0)
 		// Who asks first may go away: others wait for the same file.
 		ch := e.copies.flight.DoChan(w.Origin+"/"+w.ID, func() (any, error) { return e.fetch(w) })
 		select {
 		case res := <-ch:
-			if early := mxerr.From(res.Err).Code == mxerr.NotYetUploaded; early && res.Shared && time.Until(end) > time.Second {
+			if early := mxerr.From(res.Err).Code == mxerr.NotYetUploaded; early && res.Shared && again && time.Until(end) > time.Second {
 				continue // somebody else did not want to wait as long
 			}
 			return res.Val.(store.Media), res.Err
@@ -138,7 +138,8 @@ func validID(id string) bool {
 	return id != "" && len(id) <= maxMediaID
 }
 
-// fetch brings a file here.
+// fetch brings a file here. Nobody sees any of it before all of it is here: only
+// then it is known whether an operator has hidden these bytes.
 func (e *Engine) fetch(w Want) (m store.Media, err error) {
 	c := e.copies
 	turn := time.NewTimer(maxTurn)
