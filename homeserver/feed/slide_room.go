@@ -312,21 +312,24 @@ func (w *slideRoom) memberCounts() {
 	}
 }
 
-// unread writes how much the user has not read, if that may have changed.
+// unread writes how much the user has not read. That stands in every room that is
+// written, because the Rust SDK takes a room without it for read.
 func (w *slideRoom) unread(events bool) error {
-	if w.f.Push == nil || !w.isNew && !events && !w.readSince(w.r.NID, &w.old) {
+	if w.f.Push == nil {
 		return nil
 	}
-	counts, err := w.f.Push.Counts(w.ctx, w.r, w.u.id, w.now.Pos)
-	if err != nil {
-		return err
+	if w.isNew || events || w.readSince(w.r.NID, &w.old) {
+		counts, err := w.f.Push.Counts(w.ctx, w.r, w.u.id, w.now.Pos)
+		if err != nil {
+			return err
+		}
+		sum := counts.Total()
+		w.known.notify, w.known.highlight = sum.Notify, sum.Highlight
+		if w.isNew || sum.Notify != w.old.notify || sum.Highlight != w.old.highlight {
+			w.some = true
+		}
 	}
-	sum := counts.Total()
-	w.known.notify, w.known.highlight = sum.Notify, sum.Highlight
-	if w.isNew || sum.Notify != w.old.notify || sum.Highlight != w.old.highlight {
-		w.number("notification_count", int64(sum.Notify))
-		w.number("highlight_count", int64(sum.Highlight))
-		w.some = true
-	}
+	w.number("notification_count", int64(w.known.notify))
+	w.number("highlight_count", int64(w.known.highlight))
 	return nil
 }

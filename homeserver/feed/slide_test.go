@@ -308,7 +308,7 @@ func TestSlideLiveMessage(t *testing.T) {
 		}
 		w.set(kitchen, alice, "m.room.name", "", `{"name":"Galley"}`)
 		r = p.room(p.sync(), kitchen)
-		if string(r.Name) != `"Galley"` || slideTexts(r.RequiredState) != "m.room.nameGalley" || r.Bump != 0 {
+		if string(r.Name) != `"Galley"` || slideTexts(r.RequiredState) != "m.room.nameGalley" || r.Bump != 0 || r.Notify == nil || *r.Notify != 2 {
 			t.Errorf("the new name comes as %+v", r)
 		}
 		w.set(kitchen, alice, "m.room.name", "", `{}`)
