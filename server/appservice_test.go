@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -266,6 +267,37 @@ func TestBridgeSpeaksForItsUsers(t *testing.T) {
 			t.Errorf("the bridge cannot name a room: %v", err)
 		}
 	})
+}
+
+// TestNamesThatBridgesMakeUp: bridges of mautrix call themselves by 32 letters and
+// digits of both cases, and others keep the case of the names they carry over, as
+// Synapse lets them.
+func TestNamesThatBridgesMakeUp(t *testing.T) {
+	b := newBridge(t)
+	register := b.register(t, "")
+	h := newHouse(t, "", func(c *config.Config) {
+		register(c)
+		text, err := os.ReadFile(c.AppServices.Files[0])
+		if err == nil {
+			err = os.WriteFile(c.AppServices.Files[0], bytes.Replace(text, []byte("sender_localpart: ircbot"), []byte("sender_localpart: xQYbn8NmT3fKEdno"), 1), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	as := e2e.NewClient(h.url, h.http)
+	as.Token = "as-token"
+	if who := ask(t, as, http.MethodGet, v3+"/account/whoami", nil); who["user_id"] != "@xQYbn8NmT3fKEdno:example.test" {
+		t.Errorf("the bridge is %v", who)
+	}
+	ask(t, as, http.MethodPost, v3+"/createRoom", nil)
+	nick := ask(t, as, http.MethodPost, v3+"/register", map[string]any{"type": "m.login.application_service", "username": "irc_[Nick]", "inhibit_login": true})
+	if nick["user_id"] != "@irc_[Nick]:example.test" {
+		t.Errorf("registered: %v", nick)
+	}
+	ask(t, as, http.MethodPost, v3+"/createRoom?user_id="+url.QueryEscape("@irc_[Nick]:example.test"), nil)
+	refused(t, as, http.MethodPost, v3+"/register", map[string]any{"type": "m.login.application_service", "username": "irc_" + strings.Repeat("x", 300), "inhibit_login": true}, "M_INVALID_USERNAME")
+	refused(t, as, http.MethodPost, v3+"/register", map[string]any{"type": "m.login.application_service", "username": "irc_\x00", "inhibit_login": true}, "M_INVALID_USERNAME")
 }
 
 // TestBridgeMissesNothing: what happens while a bridge is away, or the server, it

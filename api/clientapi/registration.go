@@ -3,7 +3,6 @@ package clientapi
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"hearth/api/httpx"
 	"hearth/homeserver/account"
@@ -82,7 +81,7 @@ func (a *Accounts) registerForService(ctx context.Context, r *http.Request, req 
 	if err != nil {
 		return grantRes{}, err
 	}
-	n := account.NewUser{Localpart: strings.ToLower(name)}
+	n := account.NewUser{Localpart: name, Service: true}
 	if s.Devices && !req.InhibitLogin { // MSC4190
 		return grantRes{}, errServiceLogin()
 	}

@@ -139,6 +139,16 @@ func (e *Engine) Available(ctx context.Context, localpart string) error {
 	})
 }
 
+// checkServiceName is checkName for the users of application services, whose names
+// may be of the old grammar (appendices/#historical-user-ids): bridges of mautrix
+// call themselves by capital letters, others keep the case of foreign names.
+func (e *Engine) checkServiceName(localpart string) error {
+	if _, err := mxid.ParseUserID(string(e.id(localpart))); err != nil || localpart == "" {
+		return mxerr.New(mxerr.InvalidUsername, "User name may not be %q", localpart)
+	}
+	return nil
+}
+
 func (e *Engine) checkName(localpart string) error {
 	if err := mxid.ValidLocalpart(localpart); err != nil {
 		return err
@@ -174,6 +184,7 @@ type NewUser struct {
 	DisplayName       *string // nil means the localpart
 	Admin             bool
 	Guest             bool
+	Service           bool   // of an application service, which may use names of the old grammar
 	Kind              string // "", "bot" or "support"
 	RegistrationToken string // counted as used, "" for none
 	Consent           string // version of the terms that was agreed to, "" for none
@@ -275,7 +286,11 @@ func (e *Engine) useToken(tx *db.Tx, token string) error {
 }
 
 func (e *Engine) create(ctx context.Context, n NewUser, also func(*db.Tx) error) error {
-	if err := e.checkName(n.Localpart); err != nil {
+	check := e.checkName
+	if n.Service {
+		check = e.checkServiceName
+	}
+	if err := check(n.Localpart); err != nil {
 		return err
 	}
 	hashed, err := e.hashNew(ctx, n.Password)

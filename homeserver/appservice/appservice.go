@@ -118,7 +118,7 @@ func (e *Engine) Start(ctx context.Context) {
 	ctx, e.stop = context.WithCancel(ctx)
 	now := e.DB.Position()
 	for _, s := range e.services {
-		if _, err := e.Accounts.Create(ctx, account.NewUser{Localpart: mxid.UserID(s.Sender).Localpart(), Kind: "bot"}); err != nil && mxerr.From(err).Code != mxerr.UserInUse {
+		if _, err := e.Accounts.Create(ctx, account.NewUser{Localpart: mxid.UserID(s.Sender).Localpart(), Kind: "bot", Service: true}); err != nil && mxerr.From(err).Code != mxerr.UserInUse {
 			e.Log.ErrorContext(ctx, "the user of an application service could not be made", "id", s.ID, "user", s.Sender, "err", err)
 		}
 		if s.URL != "" {
