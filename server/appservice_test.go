@@ -537,6 +537,17 @@ func TestBridgedNetworks(t *testing.T) {
 				t.Errorf("%s: %v", path, err)
 			}
 		}
+		fields := url.Values{}
+		for i := range 32 {
+			fields.Set(fmt.Sprint("field", i), "x")
+		}
+		if err := alice.Do(t.Context(), http.MethodGet, v3+"/thirdparty/user/irc?"+fields.Encode(), nil, nil); err != nil {
+			t.Errorf("as many fields as may be: %v", err)
+		}
+		fields.Set("nick", "x")
+		if err := alice.Do(t.Context(), http.MethodGet, v3+"/thirdparty/user/irc?"+fields.Encode(), nil, nil); !is(err, 400, "M_INVALID_PARAM") {
+			t.Errorf("one more: %v", err)
+		}
 		if err := alice.Do(t.Context(), http.MethodGet, v3+"/thirdparty/protocol/icq", nil, nil); !is(err, 404, "M_NOT_FOUND") {
 			t.Error(err)
 		}

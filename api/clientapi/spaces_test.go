@@ -178,3 +178,33 @@ func TestMutualRooms(t *testing.T) {
 		w.get("alice", "/_matrix/client/v1/mutual_rooms?user_id=%s&from=x", "@bob:test").fails(400, mxerr.InvalidParam)
 	})
 }
+
+// Of a space with more rooms than are looked at, as many come, the first of them
+// first, on however many pages; each once, though it is named twice.
+func TestLargeSpace(t *testing.T) {
+	inTown(t, func(t *testing.T, w *town) {
+		root := w.space("alice", "root", "")
+		for i, name := range []string{"a", "b", "c"} {
+			floor := w.space("alice", name, "")
+			w.link("alice", root, floor, fmt.Sprintf(`,"order":"%d"`, i))
+			for j := range 3 {
+				w.link("alice", floor, w.space("alice", fmt.Sprint(name, j), ""), fmt.Sprintf(`,"order":"%d"`, j))
+			}
+			w.link("alice", floor, root, "")
+		}
+		for most, want := range map[int]string{
+			0: "root a a0 a1 a2 b b0 b1 b2 c c0 c1 c2", 13: "root a a0 a1 a2 b b0 b1 b2 c c0 c1 c2", 12: "root a a0 a1 a2 b b0 b1 b2 c c0 c1",
+			8: "root a a0 a1 a2 b b0 c", 4: "root a b c", 3: "root a b", 1: "root",
+		} {
+			w.doors.Spaces.MaxWalk = most
+			var got []string
+			for query, next := "?limit=2", "-"; next != ""; query = "?limit=2&from=" + next {
+				page := w.hierarchy("alice", root, query)
+				got, next = append(got, page.names()), page.Next
+			}
+			if s := strings.Join(got, " "); s != want {
+				t.Errorf("of %d: %s, want %s", most, s, want)
+			}
+		}
+	})
+}

@@ -37,6 +37,9 @@ type Config struct {
 	Personal *personal.Engine
 	Hub      *notify.Hub
 	Log      *slog.Logger
+	// MaxSeen bounds the events that one request for notifications looks at; 0 for
+	// what is usual.
+	MaxSeen int
 }
 
 // Counter counts unread events.

@@ -2,6 +2,7 @@ package push_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"hearth/homeserver/push"
@@ -78,6 +79,45 @@ func TestNotified(t *testing.T) {
 		}
 		if all, next := page(1<<62, 10, true); len(all) != 1 || all[0].Event.ID != second || next != 0 {
 			h.Errorf("highlights %v %d", all, next)
+		}
+	})
+}
+
+// TestNotifiedOfLittle: one request looks at so many events and no more, and who
+// goes on finds all that there is, in every room.
+func TestNotifiedOfLittle(t *testing.T) {
+	each(t, func(h *house) {
+		kitchen := h.room
+		var want []string
+		for i := range 3 {
+			if h.room = kitchen; i == 1 {
+				var err error
+				h.room, err = h.rooms.Create(h.Context(), alice, room.CreateRequest{Preset: "public_chat"})
+				h.must(err)
+				h.join(bob)
+			}
+			want = append(want, h.mention())
+			for range 30 {
+				h.say(alice, "noise")
+			}
+		}
+		h.push.MaxSeen = 10
+		var got []string
+		requests := 0
+		for from := int64(1 << 62); from != 0; requests++ {
+			all, next, err := h.push.Notified(h.Context(), bob, from, 5, true)
+			h.must(err)
+			for _, n := range all {
+				got = append(got, n.Event.ID)
+			}
+			if next >= from {
+				h.Fatalf("from %d on to %d", from, next)
+			}
+			from = next
+		}
+		slices.Reverse(want)
+		if !slices.Equal(got, want) || requests < 10 {
+			h.Errorf("%d requests found %v, want %v", requests, got, want)
 		}
 	})
 }

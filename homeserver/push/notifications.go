@@ -44,7 +44,7 @@ func (c *Counter) Notified(ctx context.Context, user string, from int64, limit i
 	heap.Init(&rooms)
 	for seen := 0; len(rooms) > 0; {
 		w := rooms[0]
-		if w.at == 0 || seen >= maxSeen || len(out) >= limit {
+		if w.at == 0 || seen >= cmp.Or(c.MaxSeen, maxSeen) || len(out) >= limit {
 			return out, w.at, nil
 		}
 		if len(w.events) == 0 {

@@ -5,8 +5,13 @@ import (
 	"testing"
 
 	"hearth/base/db"
+	"hearth/base/notify"
 	"hearth/base/store"
 	"hearth/base/store/storetest"
+	"hearth/homeserver/personal"
+	"hearth/homeserver/push"
+	"hearth/homeserver/receipt"
+	"hearth/homeserver/room"
 )
 
 // TestQueuesAreBounded: for a phone that was away for long the newest
@@ -54,6 +59,49 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		if len(e.reads) > maxBadges || len(e.users) > maxBadges {
 			t.Errorf("%d reads and %d users are in memory", len(e.reads), len(e.users))
+		}
+	})
+}
+
+// TestRoomsInMemory: who has pushers in which room is forgotten when there are
+// many rooms, and looked up again.
+func TestRoomsInMemory(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			if err := store.SetMember(tx, store.Member{Room: 1, User: "@alice:test", Membership: store.Join}); err != nil {
+				return err
+			}
+			return store.SetPusher(tx, store.Pusher{ID: 1, User: "@alice:test", App: "a", Key: "k", Kind: HTTP, Data: []byte(`{}`)})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &Engine{Config: Config{DB: d}, inRoom: map[int64][]store.Pusher{}}
+		message := store.RawEvent{JSON: []byte(`{"type":"m.room.message"}`)}
+		for i := range int64(maxRooms) {
+			e.inRoom[i+2] = nil
+		}
+		for range 2 {
+			all, err := e.pushersFor(t.Context(), &room.Room{NID: 1}, message)
+			if err != nil || len(all) != 1 || len(e.inRoom) != 1 {
+				t.Errorf("%d pushers, %d rooms in memory, %v", len(all), len(e.inRoom), err)
+			}
+		}
+	})
+}
+
+// TestBadgesInMemory: so are the numbers of unread messages.
+func TestBadgesInMemory(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		hub := notify.NewHub(d.Position())
+		rooms := room.New(room.Config{DB: d, Hub: hub, Server: "test"})
+		receipts, data := receipt.New(d, rooms, hub), personal.New(d, hub)
+		e := New(Config{DB: d, Rooms: rooms, Receipts: receipts, Personal: data, Push: push.New(push.Config{DB: d, Rooms: rooms, Receipts: receipts, Personal: data})})
+		for i := range maxBadges {
+			e.badges[fmt.Sprint(i)] = &badge{}
+		}
+		if n, err := e.unread(t.Context(), "@alice:test", nil); n != 0 || err != nil || len(e.badges) != 1 {
+			t.Errorf("%d unread, %d badges in memory, %v", n, len(e.badges), err)
 		}
 	})
 }

@@ -6,6 +6,7 @@
 package pusher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -39,6 +40,8 @@ type Config struct {
 
 	Now   func() time.Time                        // nil means time.Now
 	After func(d time.Duration, f func()) Stopper // nil means time.AfterFunc
+
+	MaxSending int // requests that are under way at a time; 0 for what is usual
 }
 
 // Stopper is a timer.
@@ -115,7 +118,7 @@ func New(c Config) *Engine {
 		c.After = func(d time.Duration, f func()) Stopper { return time.AfterFunc(d, f) }
 	}
 	e := &Engine{
-		Config: c, client: newClient(c.Allowed), wake: make(chan struct{}, 1), paces: paces(), slots: make(chan struct{}, maxSending),
+		Config: c, client: newClient(c.Allowed), wake: make(chan struct{}, 1), paces: paces(), slots: make(chan struct{}, cmp.Or(c.MaxSending, maxSending)),
 		live: map[int64]*delivery{}, inRoom: map[int64][]store.Pusher{}, users: map[string]int{},
 		reads: map[userRoom]struct{}{}, badges: map[string]*badge{}, cursor: -1,
 	}

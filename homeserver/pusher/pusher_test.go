@@ -54,6 +54,7 @@ type house struct {
 	vapid    *pusher.VAPID
 	mail     *pusher.Mail // nil for none
 	clock    *clock       // nil for the real one
+	sending  int          // requests at a time; 0 for what is usual
 }
 
 func each(t *testing.T, f func(h *house)) {
@@ -92,7 +93,7 @@ func (h *house) start() {
 		h.Fatal(err)
 	}
 	c := pusher.Config{
-		DB: h.db, Rooms: h.rooms, Push: counter, Receipts: h.receipts, Personal: data, Allowed: loopback, VAPID: h.vapid, Mail: h.mail,
+		DB: h.db, Rooms: h.rooms, Push: counter, Receipts: h.receipts, Personal: data, Allowed: loopback, VAPID: h.vapid, Mail: h.mail, MaxSending: h.sending,
 	}
 	if h.clock != nil {
 		c.Now, c.After = h.clock.Now, h.clock.After

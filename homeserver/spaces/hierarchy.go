@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"hearth/homeserver/room"
 	"hearth/matrix/mxerr"
@@ -13,7 +14,7 @@ import (
 const (
 	MaxDepth    = 50   // also what is used if nobody says
 	maxChildren = 1000 // of one space
-	maxWalk     = 5000 // rooms looked at for one page
+	maxWalk     = 5000 // rooms of a whole space
 )
 
 // maxOrder bounds the order of a child (client-server-api/#mspacechild).
@@ -77,7 +78,8 @@ func (e *Engine) Hierarchy(ctx context.Context, w Walk) (rooms []*Node, more boo
 	}
 	todo := []stop{{w.Root, 0}} // the next one last
 	seen := map[string]bool{w.Root: true}
-	for found := 0; len(todo) > 0 && len(seen) <= maxWalk; {
+	most := cmp.Or(e.MaxWalk, maxWalk)
+	for found := 0; len(todo) > 0; {
 		at := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		node, err := e.node(ctx, at.id, w)
@@ -99,12 +101,14 @@ func (e *Engine) Hierarchy(ctx context.Context, w Walk) (rooms []*Node, more boo
 		if at.depth >= w.MaxDepth {
 			continue
 		}
-		for i := len(node.Children) - 1; i >= 0; i-- {
-			if id := node.Children[i].StateKey; !seen[id] {
+		first := len(todo)
+		for _, c := range node.Children {
+			if id := c.StateKey; !seen[id] && len(seen) < most {
 				seen[id] = true
 				todo = append(todo, stop{id, at.depth + 1})
 			}
 		}
+		slices.Reverse(todo[first:])
 	}
 	return rooms, false, nil
 }

@@ -22,6 +22,8 @@ type Engine struct {
 	// Blocked says who has closed a room to everybody who is not in it, "" for
 	// nobody. Nil means that no room is closed.
 	Blocked func(ctx context.Context, roomID string) (by string, err error)
+	// MaxWalk bounds the rooms of a space that are looked at; 0 for what is usual.
+	MaxWalk int
 }
 
 // Summary is a room from outside

@@ -1,12 +1,17 @@
 package steward
 
 import (
+	"context"
+	"crypto/ed25519"
 	"fmt"
+	"math"
 	"testing"
 
 	"hearth/base/db"
+	"hearth/base/notify"
 	"hearth/base/store"
 	"hearth/base/store/storetest"
+	"hearth/homeserver/room"
 	"hearth/matrix/mxerr"
 )
 
@@ -41,5 +46,50 @@ func TestJobsAreBounded(t *testing.T) {
 		if all, err := s.Tasks(t.Context(), "", "", "", 0); err != nil || len(all) != maxTasks {
 			t.Errorf("a list of %d jobs, %v", len(all), err)
 		}
+	})
+}
+
+// nobody has a display name.
+type nobody struct{}
+
+func (nobody) Profile(context.Context, string) (string, string, error) { return "", "", nil }
+
+// TestFailuresAreBounded: of what cannot be taken back only so much is told, and
+// what can be is, whatever failed before.
+func TestFailuresAreBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		rooms := room.New(room.Config{DB: d, Hub: notify.NewHub(d.Position()), Server: "test", KeyID: "ed25519:1", Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Profiles: nobody{}})
+		s := New(Config{DB: d, Rooms: rooms})
+		out := &Redacted{Failed: map[string]string{}}
+		for i := range maxFailed - 1 {
+			out.Failed[fmt.Sprint(i)] = "earlier"
+		}
+		redact := func(by string, want int) {
+			t.Helper()
+			r, err := rooms.Create(t.Context(), "@alice:test", room.CreateRequest{Preset: "public_chat"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if _, err := rooms.Send(t.Context(), r.ID, room.Draft{Sender: "@alice:test", Type: "m.room.message", Content: []byte(`{"body":"spam"}`)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.redactIn(t.Context(), r, "@alice:test", RedactRequest{UseAdmin: by}, out); err != nil {
+				t.Error(err)
+			}
+			events, err := rooms.Before(t.Context(), r, math.MaxInt64, math.MinInt64, 100)
+			gone := 0
+			for _, ev := range events {
+				if ev.Type == "m.room.message" && ev.RedactedBy != 0 {
+					gone++
+				}
+			}
+			if err != nil || gone != want || len(out.Failed) != maxFailed {
+				t.Errorf("%d of 2 were taken back, and %d failures told, %v", gone, len(out.Failed), err)
+			}
+		}
+		redact("@stranger:test", 0)
+		redact("@alice:test", 2)
 	})
 }
