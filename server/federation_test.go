@@ -48,6 +48,7 @@ func (w *towns) house(t *testing.T, database string, change func(*config.Config)
 		}
 	})
 	front.Config.Handler = h.server.Handler()
+	front.EnableHTTP2 = true
 	front.StartTLS()
 	return h
 }

@@ -14,21 +14,22 @@ type Media struct {
 	Used          int64  // ms, up to a day late
 	QuarantinedBy string
 	Protected     bool // from quarantine
+	Fetched       bool // a copy of another server's
 }
 
 func (m *Media) columns() []any {
-	return []any{&m.Origin, &m.ID, &m.User, &m.Created, &m.Expires, &m.Type, &m.Name, &m.Size, &m.Hash, &m.Used, &m.QuarantinedBy, &m.Protected}
+	return []any{&m.Origin, &m.ID, &m.User, &m.Created, &m.Expires, &m.Type, &m.Name, &m.Size, &m.Hash, &m.Used, &m.QuarantinedBy, &m.Protected, &m.Fetched}
 }
 
-const mediaColumns = `origin, id, usr, created, expires, type, name, size, hash, used, quarantined_by, protected`
+const mediaColumns = `origin, id, usr, created, expires, type, name, size, hash, used, quarantined_by, protected, fetched`
 
 // SetMedia stores a file, or what became of it.
 func SetMedia(tx *db.Tx, m Media) error {
 	return tx.Exec(`
-		INSERT INTO media (`+mediaColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		INSERT INTO media (`+mediaColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (origin, id) DO UPDATE SET expires = excluded.expires, type = excluded.type, name = excluded.name, size = excluded.size,
-			hash = excluded.hash, used = excluded.used, quarantined_by = excluded.quarantined_by, protected = excluded.protected`,
-		m.Origin, m.ID, m.User, m.Created, m.Expires, m.Type, m.Name, m.Size, m.Hash, m.Used, m.QuarantinedBy, m.Protected)
+			hash = excluded.hash, used = excluded.used, quarantined_by = excluded.quarantined_by, protected = excluded.protected, fetched = excluded.fetched`,
+		m.Origin, m.ID, m.User, m.Created, m.Expires, m.Type, m.Name, m.Size, m.Hash, m.Used, m.QuarantinedBy, m.Protected, m.Fetched)
 }
 
 // MediaByID returns a file, or db.ErrNoRow.

@@ -6,20 +6,19 @@ import (
 	"hearth/base/db"
 )
 
-// copies are files of other servers than $1, but for those that must stay. The
-// words are those of the index media_copies.
-const copies = ` FROM media WHERE usr = '' AND quarantined_by = '' AND origin <> $1`
+// copies are those of other servers' files that may go, in the words of the index
+// media_fetched.
+const copies = ` FROM media WHERE fetched = TRUE AND quarantined_by = ''`
 
-// SumCopies adds up the copies of other servers' files that may be removed, in
-// bytes.
-func SumCopies(tx *db.Tx, server string) (int64, error) {
-	return db.One(tx, db.Value[int64], `SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT)`+copies, server)
+// SumCopies adds up the copies of other servers' files that may go, in bytes.
+func SumCopies(tx *db.Tx) (int64, error) {
+	return db.One(tx, db.Value[int64], `SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT)`+copies)
 }
 
 // OldestCopies returns the copies of other servers' files that nobody has looked at
 // for longest.
-func OldestCopies(tx *db.Tx, server string, limit int) ([]Media, error) {
-	return db.All(tx, (*Media).columns, `SELECT `+mediaColumns+copies+` ORDER BY used, origin LIMIT `+strconv.Itoa(limit), server)
+func OldestCopies(tx *db.Tx, limit int) ([]Media, error) {
+	return db.All(tx, (*Media).columns, `SELECT `+mediaColumns+copies+` ORDER BY used LIMIT `+strconv.Itoa(limit))
 }
 
 // AddLitter notes bytes that are nothing's.

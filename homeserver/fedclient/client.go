@@ -102,6 +102,11 @@ func (c *Client) transport(dial func(ctx context.Context, network, addr string) 
 		TLSClientConfig:     &tls.Config{RootCAs: c.cfg.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: 90 * time.Second, MaxIdleConns: 256, MaxIdleConnsPerHost: 4,
 		MaxResponseHeaderBytes: maxHeader, DisableCompression: true, ForceAttemptHTTP2: true,
+		// Bodies wait at their sender, not in memory here, and connections that have
+		// died in silence are found out.
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 1 << 20, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+		},
 	}
 }
 

@@ -164,7 +164,7 @@ func (e *Engine) fetch(w Want) (m store.Media, err error) {
 	defer draft.Discard()
 	now := time.Now().UnixMilli()
 	m = store.Media{
-		Origin: w.Origin, ID: w.ID, Created: now, Used: now, Type: header(in.Type), Name: header(in.Name), Size: draft.Size, Hash: draft.Name,
+		Origin: w.Origin, ID: w.ID, Fetched: true, Created: now, Used: now, Type: header(in.Type), Name: header(in.Name), Size: draft.Size, Hash: draft.Name,
 	}
 	if m.Type == "" {
 		m.Type = "application/octet-stream"
@@ -219,10 +219,10 @@ func (e *Engine) Evict(ctx context.Context, now time.Time) error {
 		var size int64
 		var oldest []store.Media
 		err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			if size, err = store.SumCopies(tx, string(e.Server)); err != nil {
+			if size, err = store.SumCopies(tx); err != nil {
 				return err
 			}
-			oldest, err = store.OldestCopies(tx, string(e.Server), sweepBatch)
+			oldest, err = store.OldestCopies(tx, sweepBatch)
 			return err
 		})
 		if err != nil {

@@ -1,4 +1,4 @@
--- Files that users uploaded. hash names the bytes in the blob store, which many
+-- Files that users uploaded, and copies of other servers' files. hash names the bytes in the blob store, which many
 -- files may share; it is empty for an id that waits for its upload.
 CREATE TABLE media (
 	origin TEXT NOT NULL,
@@ -13,11 +13,15 @@ CREATE TABLE media (
 	used BIGINT NOT NULL, -- ms, up to a day late
 	quarantined_by TEXT NOT NULL,
 	protected BOOLEAN NOT NULL, -- from quarantine
+	fetched BOOLEAN NOT NULL, -- a copy of another server's
 	PRIMARY KEY (origin, id)
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
 CREATE INDEX media_usr ON media (usr, created);
 CREATE INDEX media_hash ON media (hash);
+-- The copies that may go, those first that nobody has looked at for longest. It has
+-- all that their sum needs.
+CREATE INDEX media_fetched ON media (used, size, fetched, quarantined_by) WHERE fetched = TRUE AND quarantined_by = '';
 
 -- Small pictures of files, by the bytes that they were made from.
 CREATE TABLE thumbnails (
