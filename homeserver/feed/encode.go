@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -108,6 +109,7 @@ func NewEncoder(e *room.Engine, user, device string) *Encoder {
 func (x *Encoder) AppendArray(ctx context.Context, dst []byte, r *room.Room, v *room.Viewer, events []*room.Event) ([]byte, error) {
 	dst = append(dst, '[')
 	start := len(dst)
+	dst = slices.Grow(dst, roomFor(events))
 	sides, err := x.lookUp(ctx, r, v, events)
 	if err != nil {
 		return dst, err
@@ -125,6 +127,17 @@ func (x *Encoder) AppendArray(ctx context.Context, dst []byte, r *room.Room, v *
 		}
 	}
 	return append(dst, ']'), nil
+}
+
+// roomFor is about how long events are as JSON, with some room for what an answer
+// says beside them: to make it longer bit by bit costs twice the memory.
+func roomFor(events []*room.Event) int {
+	const unsigned, rest = 80, 512
+	n := rest
+	for _, ev := range events {
+		n += len(ev.Client()) + unsigned
+	}
+	return n
 }
 
 // AppendState appends a state, or what changed of it, as a JSON array. Of what

@@ -20,18 +20,29 @@ type Pending struct {
 	end   func()
 }
 
+// begin answers a request to which there is something to tell now. A device that
+// is to wait for more although there is something waits here: to park its request
+// for that moment would cost more than it holds.
+func (p *Pending) begin(ctx context.Context) ([]byte, *Pending, error) {
+	err := p.rest(ctx)
+	if err != nil {
+		p.end()
+		return nil, nil, err
+	}
+	body, done, err := p.look(ctx, false)
+	if err != nil || done {
+		p.end()
+		return body, nil, err
+	}
+	return nil, p, nil
+}
+
 // Wait returns the answer when there is one, or when the request's time is over.
 // It must be called once.
 func (p *Pending) Wait(ctx context.Context) ([]byte, error) {
 	defer p.end()
 	timeout := time.NewTimer(time.Until(p.until))
 	defer timeout.Stop()
-	if p.calm() > 0 { // there is something already
-		body, done, err := p.lookCalmly(ctx)
-		if err != nil || done {
-			return body, err
-		}
-	}
 	for {
 		last := false
 		select {
@@ -60,17 +71,27 @@ func (p *Pending) Wait(ctx context.Context) ([]byte, error) {
 
 // lookCalmly looks when it is time.
 func (p *Pending) lookCalmly(ctx context.Context) (body []byte, done bool, err error) {
-	if d := p.calm(); d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-p.quit:
-		case <-ctx.Done():
-			return nil, false, ctx.Err()
-		}
+	if err := p.rest(ctx); err != nil {
+		return nil, false, err
 	}
 	return p.apart(ctx, false)
+}
+
+// rest returns when it is time to look.
+func (p *Pending) rest(ctx context.Context) error {
+	d := p.calm()
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.quit:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // apart looks in a goroutine of its own: the stack that this takes would else be

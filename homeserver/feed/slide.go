@@ -73,15 +73,12 @@ func (f *Feed) BeginSlide(ctx context.Context, req SlideRequest) ([]byte, *Pendi
 		// answer, so the answer says nothing.
 		hurry: hurry, void: func() []byte { return idle(req.Pos) },
 	}
-	if wait > 0 && p.calm() > 0 {
-		return nil, p, nil
+	if wait > 0 {
+		return p.begin(ctx)
 	}
-	body, done, err := look(ctx, wait <= 0)
-	if err != nil || done {
-		end()
-		return body, nil, err
-	}
-	return nil, p, nil
+	defer end()
+	body, _, err := look(ctx, true)
+	return body, nil, err
 }
 
 // idle is the answer that changes nothing for the client.

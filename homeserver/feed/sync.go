@@ -70,15 +70,7 @@ func (f *Feed) BeginSync(ctx context.Context, req SyncRequest) ([]byte, *Pending
 		look: look, calm: func() time.Duration { return f.calm(sent, *since) },
 		woken: woken, quit: f.quit, until: time.Now().Add(min(req.Timeout, maxTimeout)), end: cancel,
 	}
-	if p.calm() > 0 {
-		return nil, p, nil
-	}
-	body, done, err := look(ctx, false)
-	if err != nil || done {
-		cancel()
-		return body, nil, err
-	}
-	return nil, p, nil
+	return p.begin(ctx)
 }
 
 // syncBuild makes one response.

@@ -2,6 +2,7 @@ package push
 
 import (
 	"container/list"
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -11,6 +12,8 @@ import (
 	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/matrix/mxerr"
+	"hearth/matrix/pdu"
+	"hearth/matrix/pushrule"
 )
 
 func TestMemoryIsBounded(t *testing.T) {
@@ -81,4 +84,45 @@ func TestFollowedThreadsAreBounded(t *testing.T) {
 			t.Errorf("somebody else: %v", err)
 		}
 	})
+}
+
+// TestLedgersAreBounded: of a room in which much is said by many the newest is
+// remembered.
+func TestLedgersAreBounded(t *testing.T) {
+	ls := ledgers{all: map[ledgerKey]*ledger{}}
+	for i := range maxLedgers + 10 {
+		ls.of(ledgerKey{room: int64(i)})
+	}
+	if len(ls.all) > maxLedgers {
+		t.Errorf("%d ledgers", len(ls.all))
+	}
+	c, l := &Counter{facts: newFactCache(), Config: Config{Receipts: new(receipt.Engine)}}, &ledger{}
+	l.begin(1)
+	anybody := member{rules: pushrule.Compile(pushrule.Defaults("@a:test"), "").For("")}
+	for i := range int64(maxMarks + maxMarks/2) {
+		pe := &pdu.Event{ID: fmt.Sprint("$", i), Type: "m.room.message", Sender: fmt.Sprint("@user", i%(maxPersonal/2), ":test"), Content: []byte(`{}`)}
+		ev := &room.Event{Event: pe, NID: i + 2, Ord: i + 2}
+		if err := c.enter(t.Context(), &room.Room{}, l, anybody, ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(l.marks); n > maxMarks || n < maxMarks/2 || len(l.personal) > maxPersonal {
+		t.Errorf("%d marks, %d users", n, len(l.personal))
+	}
+	if i := l.at(1 << 40); l.at(l.marks[0].place) != 0 || i != len(l.marks)-1 {
+		t.Errorf("the last mark is %d of %d", i, len(l.marks))
+	}
+	talkative := &room.Event{Event: &pdu.Event{Type: "m.room.message", Content: mentions(maxPersonal + 1)}, NID: 9000, Ord: 9000}
+	if err := c.enter(t.Context(), &room.Room{}, l, anybody, talkative); err != nil || len(l.marks) != 1 || l.marks[0].place != 9000 {
+		t.Errorf("after a message that mentions everybody there are %d marks, %v", len(l.marks), err)
+	}
+}
+
+func mentions(n int) []byte {
+	var users []string
+	for i := range n {
+		users = append(users, fmt.Sprint("@mentioned", i, ":test"))
+	}
+	b, _ := json.Marshal(map[string]any{"m.mentions": map[string]any{"user_ids": users}})
+	return b
 }

@@ -5,6 +5,7 @@ import (
 
 	"hearth/base/db"
 	"hearth/base/store"
+	"hearth/homeserver/receipt"
 	"hearth/homeserver/room"
 	"hearth/matrix/pushrule"
 )
@@ -24,6 +25,9 @@ const (
 
 // advance counts the events up to a place.
 func (c *Counter) advance(ctx context.Context, r *room.Room, t *tally, upto int64) error {
+	if ok, err := c.together(ctx, r, t, t.upto, upto); ok || err != nil {
+		return err
+	}
 	events, more, err := c.Rooms.Since(ctx, r, t.upto, upto, few)
 	if err != nil {
 		return err
@@ -220,6 +224,11 @@ func (c *Counter) apply(ctx context.Context, r *room.Room, t *tally, rc store.Re
 	t.clear(rc.Thread)
 	if rc.Ord >= t.upto {
 		return nil
+	}
+	if rc.Thread == "" || rc.Thread == receipt.Main {
+		if ok, err := c.together(ctx, r, t, rc.Ord, t.upto); ok || err != nil {
+			return err
+		}
 	}
 	return c.walk(ctx, r, t, rc.Ord, t.upto, rc.Thread)
 }

@@ -45,8 +45,9 @@ type Config struct {
 // Counter counts unread events.
 type Counter struct {
 	Config
-	facts *factCache
-	rules *ruleCache
+	facts   *factCache
+	rules   *ruleCache
+	ledgers ledgers
 
 	mu      sync.Mutex
 	tallies map[key]*list.Element // of *tally
@@ -105,7 +106,7 @@ func New(c Config) *Counter {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &Counter{
-		Config: c, facts: newFactCache(), rules: newRuleCache(),
+		Config: c, facts: newFactCache(), rules: newRuleCache(), ledgers: ledgers{all: map[ledgerKey]*ledger{}},
 		tallies: map[key]*list.Element{}, order: list.New(), dirty: map[*tally]struct{}{},
 	}
 	c.Receipts.Observe(n.note)

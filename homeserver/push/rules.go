@@ -2,6 +2,8 @@ package push
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"slices"
 	"sync"
 
@@ -9,23 +11,32 @@ import (
 	"hearth/matrix/pushrule"
 )
 
-// maxRules bounds the users whose compiled rules are kept, of about 6 kB each.
+// maxRules bounds the users whose compiled rules are kept, of about 6 kB each where
+// no two are equal.
 const maxRules = 2000
 
 // compiled is a user's push rules made ready.
 type compiled struct {
 	rules     *pushrule.Rules
 	wantsName bool // some rule asks for the user's display name
+	same      sameRules
 }
 
-// ruleCache keeps compiled rules by user.
+// sameRules is equal for users whose rules are.
+type sameRules [sha256.Size]byte
+
+// ruleCache keeps compiled rules by user. Most people have the default rules:
+// equal ones are kept once.
 type ruleCache struct {
 	mu      sync.Mutex
 	byUser  map[string]compiled
+	all     map[sameRules]*pushrule.Rules
 	changes int64 // counts what may have made something old
 }
 
-func newRuleCache() *ruleCache { return &ruleCache{byUser: map[string]compiled{}} }
+func newRuleCache() *ruleCache {
+	return &ruleCache{byUser: map[string]compiled{}, all: map[sameRules]*pushrule.Rules{}}
+}
 
 func (rc *ruleCache) get(user string) (own compiled, changes int64, ok bool) {
 	rc.mu.Lock()
@@ -41,10 +52,19 @@ func (rc *ruleCache) put(user string, own compiled, changes int64) {
 	if rc.changes != changes {
 		return
 	}
-	if len(rc.byUser) >= maxRules {
+	if len(rc.byUser) >= maxRules || len(rc.all) >= maxRules {
 		clear(rc.byUser)
+		clear(rc.all)
 	}
 	rc.byUser[user] = own
+	rc.all[own.same] = own.rules
+}
+
+// like returns the compiled rules of somebody whose rules are the same, or nil.
+func (rc *ruleCache) like(same sameRules) *pushrule.Rules {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
+	return rc.all[same]
 }
 
 func (rc *ruleCache) forget(user string) {
@@ -63,7 +83,16 @@ func (c *Counter) rulesOf(ctx context.Context, user string) (compiled, error) {
 	if err != nil {
 		return compiled{}, err
 	}
-	own = compiled{pushrule.Compile(rs, user), wantsName(rs)}
+	text, err := json.Marshal(pushrule.Store(rs, user))
+	if err != nil {
+		return compiled{}, err
+	}
+	own = compiled{wantsName: wantsName(rs), same: sha256.Sum256(text)}
+	if equal := c.rules.like(own.same); equal != nil {
+		own.rules = equal.For(user)
+	} else {
+		own.rules = pushrule.Compile(rs, user)
+	}
 	c.rules.put(user, own, changes)
 	return own, nil
 }

@@ -21,6 +21,10 @@ type Viewer struct {
 	joinedUntil int64
 	now         store.Membership
 	at          map[int64]moment // by state root
+
+	// What was asked for last: messages in a row have the same state.
+	last   int64
+	lastAt moment
 }
 
 // moment is what matters of the state before an event.
@@ -135,10 +139,22 @@ func (v *Viewer) MembershipAt(ev *Event) (store.Membership, error) {
 	return m.membership, err
 }
 
-func (v *Viewer) moment(root int64) (moment, error) {
-	if m, ok := v.at[root]; ok {
-		return m, nil
+func (v *Viewer) moment(root int64) (m moment, err error) {
+	if root == v.last && root != 0 {
+		return v.lastAt, nil
 	}
+	m, ok := v.at[root]
+	if !ok {
+		if m, err = v.momentAnew(root); err != nil {
+			return m, err
+		}
+		v.at[root] = m
+	}
+	v.last, v.lastAt = root, m
+	return m, nil
+}
+
+func (v *Viewer) momentAnew(root int64) (moment, error) {
 	m := moment{visibility: "shared"}
 	ev, err := v.e.StateEvent(v.ctx, v.room, root, "m.room.history_visibility", "")
 	if err != nil {
@@ -155,7 +171,6 @@ func (v *Viewer) moment(root int64) (moment, error) {
 	if ev != nil {
 		m.membership = store.ParseMembership(ev.Membership())
 	}
-	v.at[root] = m
 	return m, nil
 }
 

@@ -1,12 +1,13 @@
 package pushrule
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Rules is a Ruleset made ready to evaluate events. It never changes, so
-// many goroutines may share it.
+// many goroutines may share it, and many users if theirs are equal: see For.
 type Rules struct {
 	user        string
 	override    []compiled
@@ -29,22 +30,31 @@ type condition func(f *Fields, ctx *Context) bool
 func Compile(rs Ruleset, userID string) *Rules {
 	return &Rules{
 		user:        userID,
-		override:    compileList(Override, rs.Override),
-		content:     compileList(Content, rs.Content),
-		postContent: compileList(PostContent, rs.PostContent),
+		override:    compileList(Override, rs.Override, userID),
+		content:     compileList(Content, rs.Content, userID),
+		postContent: compileList(PostContent, rs.PostContent, userID),
 		room:        byID(Room, rs.Room),
 		sender:      byID(Sender, rs.Sender),
-		underride:   compileList(Underride, rs.Underride),
+		underride:   compileList(Underride, rs.Underride, userID),
 	}
 }
 
-func compileList(k Kind, l List) []compiled {
+// For returns r for another user whose Stored rules are the same: what the default
+// rules say of r's user they then say of that one. For("") is for anybody of whom an
+// event does not speak.
+func (r *Rules) For(userID string) *Rules {
+	other := *r
+	other.user = userID
+	return &other
+}
+
+func compileList(k Kind, l List, userID string) []compiled {
 	out := make([]compiled, 0, len(l))
 	for _, r := range l {
 		if !r.Enabled {
 			continue
 		}
-		if cs, ok := conditions(k, r); ok {
+		if cs, ok := conditions(k, r, userID); ok {
 			out = append(out, compiled{cs, resultOf(k, r)})
 		}
 	}
@@ -64,19 +74,46 @@ func byID(k Kind, l List) map[string]Result {
 
 // conditions returns what r asks of an event; ok is false if no event can
 // ever match.
-func conditions(k Kind, r Rule) (cs []condition, ok bool) {
+func conditions(k Kind, r Rule, userID string) (cs []condition, ok bool) {
 	if k == Content {
 		g, ok := newGlob(r.Pattern)
 		return []condition{inBody(g)}, ok && r.Pattern != ""
 	}
 	for _, c := range r.Conditions {
-		f := compile(c)
+		f := aboutUser(r, c, userID)
+		if f == nil {
+			f = compile(c)
+		}
 		if f == nil {
 			return nil, false
 		}
 		cs = append(cs, f)
 	}
 	return cs, true
+}
+
+// aboutUser compiles the conditions of default rules that name the user; others are
+// nil. What a rule of the user's own names it names literally.
+func aboutUser(r Rule, c Condition, userID string) condition {
+	switch {
+	case !r.Default:
+		return nil
+	case c.Kind == "event_match" && c.Pattern != nil && *c.Pattern == userID:
+		p := parsePath(c.Key)
+		return func(f *Fields, ctx *Context) bool {
+			v, _ := f.property(p)
+			s, ok := v.(string)
+			return ok && ctx.user != "" && strings.EqualFold(s, ctx.user)
+		}
+	case c.Kind == "event_property_contains" && parseScalar(c.Value).equal(userID):
+		p := parsePath(c.Key)
+		return func(f *Fields, ctx *Context) bool {
+			v, _ := f.property(p)
+			list, _ := v.([]any)
+			return ctx.user != "" && slices.Contains(list, any(ctx.user))
+		}
+	}
+	return nil
 }
 
 // compile returns nil for a condition that no event meets: an unknown one, or

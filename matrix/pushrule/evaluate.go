@@ -13,6 +13,8 @@ type Context struct {
 	// Subscribed says whether the rules' owner follows the event's thread;
 	// inThread is false for events of the main timeline.
 	Subscribed func() (subscribed, inThread bool)
+
+	user string // the owner of the rules
 }
 
 // Result says what the owner of the rules gets to hear of an event.
@@ -31,6 +33,7 @@ func (r *Rules) Evaluate(f *Fields, ctx Context) Result {
 	if f.ev.Sender == r.user {
 		return Result{}
 	}
+	ctx.user = r.user
 	if res := first(r.override, f, &ctx); res != nil {
 		return *res
 	}

@@ -73,6 +73,20 @@ func (f *Fields) property(p path) (any, bool) {
 	return v, ok
 }
 
+var mentioned = path{"content", "m.mentions", "user_ids"}
+
+// Mentioned lists the users whom the event mentions.
+func (f *Fields) Mentioned() (users []string) {
+	v, _ := f.property(mentioned)
+	list, _ := v.([]any)
+	for _, v := range list {
+		if s, ok := v.(string); ok {
+			users = append(users, s)
+		}
+	}
+	return users
+}
+
 // bodyText returns content.body in lower case.
 func (f *Fields) bodyText() (string, bool) {
 	f.once.Do(f.parse)
