@@ -1,6 +1,9 @@
 package server
 
 import (
+	"io"
+	"net/http"
+
 	"hearth/api/adminapi"
 	"hearth/api/clientapi"
 	"hearth/api/fedapi"
@@ -40,6 +43,7 @@ func (s *Server) buildDoors() {
 	s.router = httpx.NewRouter(cfg)
 	s.router.Add(accounts.Routes()...)
 	s.router.Add(httpx.Route{Pattern: "GET /{$}", In: httpx.Root, Handler: webui.New(s.info())})
+	s.router.Add(httpx.Route{Pattern: "GET /health", In: httpx.Root, Handler: http.HandlerFunc(health)})
 	rooms := &clientapi.Rooms{
 		Joined: s.followUpgrade,
 		Engine: s.rooms, Directory: s.directory, Search: s.search, Hub: s.hub, Personal: s.personal, Presence: s.presence, Steward: s.steward, People: s.people, Notices: s.notices, Delayed: s.delayed, Services: s.services, Stopping: s.feed.Stopping(),
@@ -66,6 +70,13 @@ func (s *Server) buildDoors() {
 		s.router.Add((&clientapi.Rendezvous{Engine: rendezvous.New(rendezvous.MaxSessions), Base: known.Base}).Routes()...)
 		accounts.Unstable = append(accounts.Unstable, "org.matrix.msc4108")
 	}
+}
+
+// health answers whoever watches over the server, as Synapse does: who gets
+// through to here gets through to everything.
+func health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = io.WriteString(w, "OK")
 }
 
 func (s *Server) mediaDoors() *clientapi.Media {

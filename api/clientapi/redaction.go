@@ -16,6 +16,11 @@ func (a *Rooms) redactionRoutes() []httpx.Route {
 		Limit:   "send",
 		Handler: httpx.JSON(a.redactEvent),
 		Spec:    "redactEvent",
+	}, {
+		Pattern: "POST /rooms/{roomId}/redact/{eventId}", // as scripts do
+		Auth:    httpx.User,
+		Limit:   "send",
+		Handler: httpx.JSON(a.redactEvent),
 	}}
 }
 

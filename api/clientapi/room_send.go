@@ -20,6 +20,12 @@ func (a *Rooms) roomSendRoutes() []httpx.Route {
 		Limit:   "send",
 		Handler: rawBody(a.sendMessage),
 		Spec:    "sendMessage",
+	}, {
+		// Without a transaction id, as scripts made from old guides send.
+		Pattern: "POST /rooms/{roomId}/send/{eventType}",
+		Auth:    httpx.Guest,
+		Limit:   "send",
+		Handler: rawBody(a.sendMessage),
 	}}
 }
 
