@@ -18,17 +18,21 @@ import (
 // schemasFile is where the tests look for what answers must look like.
 const schemasFile = "api/spectest/schemas.json"
 
-// schemas takes the shapes of all answers of the client-server API out of a
-// checkout of the Matrix specification, whose folder data is the argument, and
+// schemas takes the shapes of all answers of the APIs for clients and for other
+// servers out of a checkout of the Matrix specification, whose folder data is the argument, and
 // writes them to one file: a list of operations, and the schemas that they share.
 func schemas(args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: go run ./dev schemas <folder \"data\" of the Matrix specification>")
 	}
 	s := &specification{root: args[0], files: map[string]any{}, defs: map[string]any{}}
-	names, err := filepath.Glob(filepath.Join(args[0], "api/client-server/*.yaml"))
-	if err != nil || len(names) == 0 {
-		return fmt.Errorf("there is no api/client-server/*.yaml in %s (%w)", args[0], err)
+	var names []string
+	for _, api := range []string{"client-server", "server-server"} {
+		some, err := filepath.Glob(filepath.Join(args[0], "api", api, "*.yaml"))
+		if err != nil || len(some) == 0 {
+			return fmt.Errorf("there is no api/%s/*.yaml in %s (%w)", api, args[0], err)
+		}
+		names = append(names, some...)
 	}
 	var operations []specOperation
 	for _, name := range names {
@@ -41,7 +45,7 @@ func schemas(args []string) error {
 	out := &bytes.Buffer{}
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	err = enc.Encode(map[string]any{
+	err := enc.Encode(map[string]any{
 		"$comment":   "Taken from the Matrix specification, (c) The Matrix.org Foundation C.I.C., Apache License 2.0, by go run ./dev schemas.",
 		"operations": operations, "$defs": s.defs,
 	})
