@@ -179,3 +179,34 @@ func TestOtherServersFilesStream(t *testing.T) {
 		})
 	})
 }
+
+// TestNobodyHasEverythingFetched: who wants too many files of other servers in a
+// short time is told to wait, and so is a server that asks for too much.
+func TestNobodyHasEverythingFetched(t *testing.T) {
+	w := towns{fedtest.NewAuthority(t)}
+	here, there := w.house(t, "", func(c *config.Config) { c.Limits.Enabled = true }), w.house(t, "", nil)
+	alice, bob := here.user(t, "alice"), there.user(t, "bob")
+	uri := there.upload(t, bob, "a", "text/plain", []byte("a"))
+	server, _, _ := strings.Cut(uri, "/")
+	get := func(path string) int {
+		res, _ := here.fetch(t, alice, "GET", path, "", nil)
+		return res.StatusCode
+	}
+	if got := get(newDownload + uri); got != 200 {
+		t.Fatal(got)
+	}
+	until := func(status int, path string, most int) {
+		t.Helper()
+		for range most {
+			if get(path) == status {
+				return
+			}
+		}
+		t.Errorf("%s was never answered with %d", path, status)
+	}
+	until(429, newDownload+server+"/missing", 2000)
+	if got := get(newDownload + uri); got != 200 {
+		t.Errorf("what is here already: %d", got)
+	}
+	until(429, "/_matrix/federation/v1/version", 5000)
+}

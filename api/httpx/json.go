@@ -67,6 +67,15 @@ func Answer(w http.ResponseWriter, r *http.Request, status int, v any) {
 // others, and the specification lets them. It comes out in canonical form, so that
 // whoever takes it apart with canonjson finds what is in it, however it was written.
 func Body(r *http.Request) (json.RawMessage, error) {
+	body, err := content(r)
+	if err == nil && body == nil {
+		body = json.RawMessage("{}")
+	}
+	return body, err
+}
+
+// content is Body for requests where no body is something else than {}.
+func content(r *http.Request) (json.RawMessage, error) {
 	body, err := io.ReadAll(r.Body)
 	if isTooLarge(err) {
 		return nil, mxerr.New(mxerr.TooLarge, "The body is too large")
@@ -79,7 +88,7 @@ func Body(r *http.Request) (json.RawMessage, error) {
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
-		return json.RawMessage("{}"), nil
+		return nil, nil
 	}
 	body, err = canonical(body)
 	if err != nil {

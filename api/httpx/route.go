@@ -330,16 +330,16 @@ func (rt *Router) admitPeer(r *http.Request, route Route, call *call) error {
 			return err
 		}
 	}
-	var content []byte
+	var signed []byte
 	if r.Method != http.MethodGet {
 		var err error
-		if content, err = Body(r); err != nil {
+		if signed, err = content(r); err != nil {
 			return err
 		}
-		r.Body = io.NopCloser(bytes.NewReader(content))
+		r.Body = io.NopCloser(bytes.NewReader(signed))
 	}
 	var err error
-	call.peer, err = rt.cfg.Peers.Authenticate(r.Context(), r.Method, r.RequestURI, r.Header.Values("Authorization"), content)
+	call.peer, err = rt.cfg.Peers.Authenticate(r.Context(), r.Method, r.RequestURI, r.Header.Values("Authorization"), signed)
 	return err
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"hearth/matrix/canonjson"
-	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 	"hearth/matrix/signing"
 
@@ -19,14 +18,13 @@ import (
 )
 
 const (
-	maxRings       = 5000 // servers whose keys are remembered
-	maxKeys        = 64   // keys of one server
-	maxKeyAnswer   = 64 << 10
-	maxKeyTasks    = 32 // servers that are asked for keys at a time
-	keyTimeout     = 10 * time.Second
-	keyLife        = 7 * 24 * time.Hour // whatever a server says
-	askKeysAgain   = time.Minute        // the least time between two questions to a server
-	ownKeysHoldFor = 24 * time.Hour
+	maxRings     = 5000 // servers whose keys are remembered
+	maxKeys      = 64   // keys of one server
+	maxKeyAnswer = 64 << 10
+	maxKeyTasks  = 32 // servers that are asked for keys at a time
+	keyTimeout   = 10 * time.Second
+	keyLife      = 7 * 24 * time.Hour // whatever a server says
+	askKeysAgain = time.Minute        // the least time between two questions to a server
 )
 
 // keyRing knows the keys with which other servers sign now. It is kept in memory
@@ -172,68 +170,4 @@ func readKeys(body []byte, server mxid.ServerName, now time.Time) (map[string]ed
 		until = most
 	}
 	return keys, until, nil
-}
-
-// OwnKeys is what this server tells of its keys.
-func (c *Client) OwnKeys() ([]byte, error) {
-	list, err := canonjson.Marshal(map[string]any{
-		"server_name": c.cfg.Server,
-		"verify_keys": map[string]any{
-			c.cfg.KeyID: map[string]string{"key": signing.EncodeBase64(c.cfg.Key.Public().(ed25519.PublicKey))},
-		},
-		"old_verify_keys": struct{}{},
-		"valid_until_ts":  time.Now().Add(ownKeysHoldFor).UnixMilli(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return signing.Sign(list, string(c.cfg.Server), c.cfg.KeyID, c.cfg.Key)
-}
-
-// maxSignatures bounds the signatures of a request that are looked at.
-const maxSignatures = 4
-
-// Authenticate finds out which server made a request: the one that has signed it
-// (server-server-api/#request-authentication). headers are the Authorization
-// headers; content is nil without a body. The error is M_UNAUTHORIZED.
-func (c *Client) Authenticate(ctx context.Context, method, uri string, headers []string, content []byte) (mxid.ServerName, error) {
-	failed := errors.New("it has no signature")
-	for i, header := range headers {
-		if i == maxSignatures {
-			break
-		}
-		origin, err := c.authenticate(ctx, method, uri, header, content)
-		if err == nil {
-			c.Heard(origin)
-			return origin, nil
-		}
-		failed = err
-	}
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	return "", &mxerr.Error{Code: mxerr.Unauthorized, Text: "The request is not signed by another server: " + failed.Error()}
-}
-
-func (c *Client) authenticate(ctx context.Context, method, uri, header string, content []byte) (mxid.ServerName, error) {
-	a, err := signing.ParseAuthorization(header)
-	if err != nil {
-		return "", err
-	}
-	origin, err := mxid.ParseServerName(a.Origin)
-	switch {
-	case err != nil:
-		return "", errors.New("its origin is no server name")
-	case origin == c.cfg.Server:
-		return "", errors.New("its origin is this server")
-	case a.Destination != "" && a.Destination != string(c.cfg.Server):
-		return "", errors.New("it is for another server")
-	}
-	pub, err := c.keys.key(ctx, origin, a.KeyID)
-	if err != nil {
-		c.cfg.Log.DebugContext(ctx, "the keys of another server cannot be had", "server", origin, "err", err)
-		return "", fmt.Errorf("the keys of %s cannot be had", origin)
-	}
-	r := signing.Request{Method: method, URI: uri, Origin: a.Origin, Destination: string(c.cfg.Server), Content: content}
-	return origin, r.Verify(a, pub)
 }
