@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"hearth/base/blob"
 	"hearth/base/db"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
@@ -147,12 +148,15 @@ func (rt *Router) explain(ctx context.Context, pattern string, err error) *mxerr
 	switch {
 	case errors.Is(err, db.ErrText):
 		return mxerr.New(mxerr.InvalidParam, "Names must be UTF-8 without NUL characters")
-	case errors.Is(err, db.ErrFull):
+	case errors.Is(err, db.ErrFull), errors.Is(err, blob.ErrFull):
 		log.ErrorContext(ctx, "the disk is full", "route", pattern, "err", err)
 		return &mxerr.Error{Code: mxerr.Unknown, Text: "The server's disk is full: nothing was stored", Status: http.StatusInsufficientStorage}
 	case errors.Is(err, db.ErrAway):
 		log.ErrorContext(ctx, "the database is away", "route", pattern, "err", err)
 		return &mxerr.Error{Code: mxerr.Unknown, Text: "The server cannot reach its database: try again soon", Status: http.StatusServiceUnavailable}
+	case errors.Is(err, blob.ErrAway):
+		log.ErrorContext(ctx, "the place for files is away", "route", pattern, "err", err)
+		return &mxerr.Error{Code: mxerr.Unknown, Text: "The server cannot reach its files: try again soon", Status: http.StatusServiceUnavailable}
 	case e.HTTPStatus() == http.StatusBadGateway, e.HTTPStatus() == http.StatusGatewayTimeout:
 		// What another server does not do is nothing for the operator of this one.
 		log.DebugContext(ctx, "another server did not help", "route", pattern, "err", err)

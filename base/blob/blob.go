@@ -14,11 +14,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 // ErrNotFound means that there are no bytes by that name.
 var ErrNotFound = errors.New("no such blob")
+
+// ErrFull means that the disk had no room for the bytes. Nothing of them was kept.
+var ErrFull = errors.New("the disk is full")
+
+// ErrAway means that the place where blobs are could not be reached.
+var ErrAway = errors.New("the place for files cannot be reached")
 
 // Store is where blobs are.
 type Store interface {
@@ -74,7 +81,7 @@ func (d *Dir) Write(ctx context.Context, r io.Reader) (*Draft, error) {
 	tmp := filepath.Join(d.root, "tmp", rand.Text())
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, full(err)
 	}
 	hash := sha256.New()
 	size, err := io.Copy(io.MultiWriter(f, hash), &careful{ctx, r})
@@ -82,7 +89,7 @@ func (d *Dir) Write(ctx context.Context, r io.Reader) (*Draft, error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(tmp))
+		return nil, errors.Join(full(err), os.Remove(tmp))
 	}
 	return &Draft{Name: hex.EncodeToString(hash.Sum(nil)), Size: size, tmp: tmp, keep: d.keep}, nil
 }
@@ -103,13 +110,22 @@ func (d *Dir) keep(_ context.Context, b *Draft) error {
 		return nil // these bytes are here already
 	}
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.Rename(b.tmp, path)
 	}
-	if err := os.Rename(b.tmp, path); err != nil {
-		return err
+	if err != nil {
+		return full(err)
 	}
 	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+// full makes of an error that the disk, or a quota on it, is full one that says so.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return errors.Join(ErrFull, err)
+	}
+	return err
 }
 
 func syncDir(dir string) error {

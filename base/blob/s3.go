@@ -2,6 +2,7 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,7 +92,15 @@ func (s *S3) keep(ctx context.Context, b *Draft) error {
 	_, err = s.client.PutObject(ctx, s.bucket.Name, object, f, b.Size, minio.PutObjectOptions{
 		ContentType: "application/octet-stream", PartSize: partSize, NumThreads: 1,
 	})
-	return err
+	return away(err)
+}
+
+// away makes of an error that S3 gives no answer, or none of use, one that says so.
+func away(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errors.Join(ErrAway, err)
 }
 
 // Open is Store's.
@@ -106,9 +115,9 @@ func (s *S3) Open(ctx context.Context, name string) (io.ReadSeekCloser, error) {
 	if _, err := o.Stat(); err != nil {
 		_ = o.Close()
 		if minio.ToErrorResponse(err).StatusCode == http.StatusNotFound {
-			err = fmt.Errorf("%w: %s", ErrNotFound, name)
+			return nil, fmt.Errorf("%w: %s", ErrNotFound, name)
 		}
-		return nil, err
+		return nil, away(err)
 	}
 	return o, nil
 }
@@ -118,5 +127,5 @@ func (s *S3) Delete(ctx context.Context, name string) error {
 	if len(name) != hexLen {
 		return nil
 	}
-	return s.client.RemoveObject(ctx, s.bucket.Name, s.object(name), minio.RemoveObjectOptions{})
+	return away(s.client.RemoveObject(ctx, s.bucket.Name, s.object(name), minio.RemoveObjectOptions{}))
 }

@@ -2,11 +2,17 @@ package blob_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
+	"log"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"hearth/base/blob"
 	"hearth/base/blob/s3test"
@@ -68,5 +74,36 @@ func TestBucket(t *testing.T) {
 	b.Name = "nothing"
 	if _, err := blob.OpenS3(t.Context(), t.TempDir(), b); err == nil || !strings.Contains(err.Error(), "nothing") {
 		t.Errorf("a bucket that is not there: %v", err)
+	}
+}
+
+// TestBucketAway: where S3 does not answer, that is what one hears.
+func TestBucketAway(t *testing.T) {
+	b := s3test.Start(t)
+	behind := &url.URL{Scheme: "http", Host: b.Endpoint}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(behind)
+			r.Out.Host = r.In.Host
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	})
+	b.Endpoint = proxy.Listener.Addr().String()
+	s, err := blob.OpenS3(t.Context(), t.TempDir(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := s.Write(t.Context(), strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // minio tries often
+	defer cancel()
+	if err := d.Keep(ctx); !errors.Is(err, blob.ErrAway) {
+		t.Errorf("keep: %v", err)
+	}
+	if _, err := s.Open(ctx, d.Name); !errors.Is(err, blob.ErrAway) {
+		t.Errorf("open: %v", err)
 	}
 }

@@ -81,6 +81,7 @@ func TestProblems(t *testing.T) {
 		{"addresses without mail", name + "[registration]\nemail = \"required\"", `F:3:1: registration.email is "required", but this server sends no mail; write smtp and from in [mail], or email = "off"`},
 		{"half a captcha", name + "[captcha]\npublic_key = \"1\"", `F:3:1: a captcha has two keys; write public_key and private_key in [captcha]`},
 		{"the other half", name + "[captcha]\nprivate_key = \"1\"", `F:3:1: a captcha has two keys; write public_key and private_key in [captcha]`},
+		{"S3 without a bucket", name + "[s3]\nendpoint = \"s3.a.test\"", `F:1:1: s3.bucket "" is no bucket; write its name, of 3 to 63 characters`},
 		{"terms without a page", name + "[terms]\nversion = \"1\"", `F:3:1: there are terms, but nowhere to read them; write url = "https://example.com/terms" in [terms]`},
 		{"terms with an odd version", name + "[terms]\nversion = \"May 1\"\nurl = \"https://a.test\"", `F:3:1: terms.version may have only letters, digits and . _ - ; write for example version = "2026-01"`},
 		{"page", name + "[terms]\nurl = \"a.test/terms\"", `F:3:7: terms.url: "a.test/terms" is no address of a web page; write one such as "https://example.com/page"`},

@@ -36,6 +36,7 @@ func (l *loader) checkWhole() {
 	l.checkTLS()
 	l.checkClash()
 	l.checkPeople()
+	l.checkBucket()
 	l.checkFederation()
 }
 
@@ -68,6 +69,13 @@ func (c *Config) FederationRoots() (*x509.CertPool, error) {
 		return nil, fmt.Errorf("there is no certificate in %s", c.Federation.CA)
 	}
 	return pool, nil
+}
+
+// checkBucket: the name of a bucket has 3 to 63 characters everywhere.
+func (l *loader) checkBucket() {
+	if c := l.c.S3; c.Endpoint != "" && (len(c.Bucket) < 3 || len(c.Bucket) > 63) {
+		l.problem(l.at("s3.bucket"), `s3.bucket %q is no bucket; write its name, of 3 to 63 characters`, c.Bucket)
+	}
 }
 
 // checkPeople is about mail, captchas and terms.

@@ -52,9 +52,9 @@ func TestFullDisk(t *testing.T) {
 	for n := 0; refused == nil && n < 2000; n++ {
 		refused = alice.try(ctx, padding)
 	}
-	if refusal := new(e2e.StatusError); !errors.As(refused, &refusal) || refusal.Status != http.StatusInsufficientStorage || refusal.Code == "" {
-		t.Fatalf("on a full disk sending says %v, want a Matrix error with status 507", refused)
-	}
+	full(t, refused)
+	const upload = "/_matrix/media/v3/upload"
+	full(t, users[0].Do(ctx, http.MethodPost, upload, padding, nil))
 	listener := &reader{user: users[1], heard: map[string][]message{}}
 	listener.sync(ctx, t)
 	compare(t, "/sync on a full disk", listener.heard[rooms[0]], []*sender{alice})
@@ -64,6 +64,9 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	say(20)
+	if err := users[0].Do(ctx, http.MethodPost, upload, padding, nil); err != nil {
+		t.Errorf("an upload when there is room again: %v", err)
+	}
 	h.Kill()
 	h.Restart(t)
 	say(20)
@@ -72,6 +75,14 @@ func TestFullDisk(t *testing.T) {
 	compare(t, "/sync", listener.heard[rooms[0]], []*sender{alice})
 	h.Stop(t)
 	checkSQLite(t, h.Data)
+}
+
+// full wants the answer of a server whose disk is full.
+func full(t *testing.T, err error) {
+	t.Helper()
+	if refusal := new(e2e.StatusError); !errors.As(err, &refusal) || refusal.Status != http.StatusInsufficientStorage || refusal.Code == "" {
+		t.Fatalf("a full disk: %v, want a Matrix error with status 507", err)
+	}
 }
 
 // fill writes to a file until nothing fits any more.
