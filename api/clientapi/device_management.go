@@ -43,19 +43,23 @@ func (a *Accounts) deviceManagementRoutes() []httpx.Route {
 	}}
 }
 
+// clientDevice has all its fields, be they empty, because matrix-nio takes no list
+// in which one is missing.
 type clientDevice struct {
 	DeviceID    string `json:"device_id"`
-	DisplayName string `json:"display_name,omitempty"`
-	LastSeenIP  string `json:"last_seen_ip,omitempty"`
-	LastSeenTS  int64  `json:"last_seen_ts,omitempty"` // ms
+	DisplayName string `json:"display_name"`
+	LastSeenIP  string `json:"last_seen_ip"`
+	LastSeenTS  int64  `json:"last_seen_ts"` // ms
 }
 
+// clientDeviceOf takes the login for the last that was seen of a device if there
+// was nothing since.
 func clientDeviceOf(d account.Device) clientDevice {
-	out := clientDevice{DeviceID: d.ID, DisplayName: d.Name, LastSeenIP: d.IP}
-	if !d.LastSeen.IsZero() {
-		out.LastSeenTS = d.LastSeen.UnixMilli()
+	seen := d.LastSeen
+	if seen.IsZero() {
+		seen = d.Created
 	}
-	return out
+	return clientDevice{DeviceID: d.ID, DisplayName: d.Name, LastSeenIP: d.IP, LastSeenTS: seen.UnixMilli()}
 }
 
 type devicesRes struct {

@@ -18,6 +18,7 @@ import (
 type Device struct {
 	ID       string
 	Name     string
+	Created  time.Time
 	LastSeen time.Time // zero if never
 	IP       string    // of the last request
 	Agent    string    // what the program that made it calls itself
@@ -57,7 +58,7 @@ func (e *Engine) deviceOf(row store.Device) Device {
 	if s, ok := e.seen.latest(row.User, row.ID); ok {
 		row.LastSeen, row.IP, row.Agent = s.at, s.ip, s.agent
 	}
-	d := Device{ID: row.ID, Name: row.Name, IP: row.IP, Agent: row.Agent}
+	d := Device{ID: row.ID, Name: row.Name, Created: time.UnixMilli(row.Created), IP: row.IP, Agent: row.Agent}
 	if row.LastSeen != 0 {
 		d.LastSeen = time.UnixMilli(row.LastSeen)
 	}
