@@ -32,7 +32,7 @@ func (a *Sync) slidingSyncRoutes() []httpx.Route {
 // getThreadSubscriptions: MSC4308, "Companion endpoint for backpaginating thread
 // subscription changes"
 func (a *Sync) getThreadSubscriptions(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
-	q := r.URL.Query()
+	q := httpx.Query(r)
 	if q.Get("dir") != "b" {
 		return nil, mxerr.New(mxerr.InvalidParam, "dir must be b: there is no other way through thread subscriptions")
 	}
@@ -61,7 +61,7 @@ func (a *Sync) getThreadSubscriptions(ctx context.Context, r *http.Request, _ ht
 // slidingSync: MSC4186. The unstable endpoint takes some parameters from the
 // query, where the MSC has them in the body; either will do.
 func (a *Sync) slidingSync(ctx context.Context, r *http.Request, req feed.SlideRequest) (httpx.Raw, httpx.Later, error) {
-	q := r.URL.Query()
+	q := httpx.Query(r)
 	who := httpx.Who(ctx)
 	timeout, err := httpx.IntQuery(r, "timeout", int(min(max(req.Timeout, -1), 1<<31)), 1<<31)
 	if err != nil {

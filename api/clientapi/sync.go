@@ -37,7 +37,7 @@ func (a *Sync) syncRoutes() []httpx.Route {
 
 // sync: client-server-api/#get_matrixclientv3sync
 func (a *Sync) sync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, httpx.Later, error) {
-	q := r.URL.Query()
+	q := httpx.Query(r)
 	who := httpx.Who(ctx)
 	timeout, err := httpx.IntQuery(r, "timeout", 0, 1<<31)
 	if err != nil {

@@ -2,16 +2,29 @@ package httpx
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"hearth/matrix/mxerr"
 )
 
+// Query is the query of a request. It is parsed once, and must not be changed.
+func Query(r *http.Request) url.Values {
+	c, ok := r.Context().Value(callKey{}).(*call)
+	if !ok {
+		return r.URL.Query()
+	}
+	if c.query == nil {
+		c.query = r.URL.Query()
+	}
+	return c.query
+}
+
 // IntQuery reads an integer query parameter; def if it is absent. Values below
 // 0 and above most are errors and most respectively, so that a hostile limit
 // costs nothing.
 func IntQuery(r *http.Request, name string, def, most int) (int, error) {
-	s := r.URL.Query().Get(name)
+	s := Query(r).Get(name)
 	if s == "" {
 		return def, nil
 	}
@@ -24,7 +37,7 @@ func IntQuery(r *http.Request, name string, def, most int) (int, error) {
 
 // BoolQuery reads "true" or "false"; def if it is absent.
 func BoolQuery(r *http.Request, name string, def bool) (bool, error) {
-	switch r.URL.Query().Get(name) {
+	switch Query(r).Get(name) {
 	case "":
 		return def, nil
 	case "true":

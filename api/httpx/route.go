@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"strings"
@@ -100,7 +101,7 @@ func identity(r *http.Request) Identity {
 	if r.URL.RawQuery == "" {
 		return Identity{}
 	}
-	q := r.URL.Query()
+	q := Query(r)
 	return Identity{User: q.Get("user_id"), Device: cmp.Or(q.Get("device_id"), q.Get("org.matrix.msc3202.device_id"))}
 }
 
@@ -388,7 +389,7 @@ func AccessToken(r *http.Request) string {
 	if !strings.Contains(r.URL.RawQuery, "access_token=") {
 		return ""
 	}
-	return r.URL.Query().Get("access_token")
+	return Query(r).Get("access_token")
 }
 
 // clientAddr is the address that limits and device lists show. Proxies that
@@ -432,6 +433,7 @@ type call struct {
 	peer   mxid.ServerName
 	addr   string
 	agent  string
+	query  url.Values // nil until somebody asks
 
 	service string
 }

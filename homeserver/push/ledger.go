@@ -22,11 +22,11 @@ const (
 	enough = 8
 	// maxMarks bounds the events that a ledger remembers; then it forgets the older
 	// half of them. Who comes from further back is counted for alone.
-	maxMarks = 2048
+	maxMarks = 4096
 	// maxPersonal bounds the users of whom it knows that something was about them.
 	maxPersonal = 512
 	// maxLedgers bounds the ledgers, of up to 100 kB each.
-	maxLedgers = 256
+	maxLedgers = 128
 )
 
 // ledger counts what the members of a room who have equal rules are to hear of in
@@ -43,7 +43,7 @@ type ledger struct {
 // mark is how much was to be heard of up to a place in the timeline.
 type mark struct {
 	place             int64
-	notify, highlight int
+	notify, highlight int32
 }
 
 // ledgers are those in use.
@@ -99,8 +99,8 @@ func (c *Counter) together(ctx context.Context, r *room.Room, t *tally, after, u
 	}
 	to := l.at(upto)
 	from := min(l.at(max(after, t.readAll, t.readIn[receipt.Main])), to)
-	t.counts.Notify += l.marks[to].notify - l.marks[from].notify
-	t.counts.Highlight += l.marks[to].highlight - l.marks[from].highlight
+	t.counts.Notify += int(l.marks[to].notify - l.marks[from].notify)
+	t.counts.Highlight += int(l.marks[to].highlight - l.marks[from].highlight)
 	t.evaluated += to - from
 	t.upto = max(t.upto, upto)
 	return true, nil
