@@ -97,6 +97,9 @@ func TestFilesComeBack(t *testing.T) {
 		if csp := res.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "sandbox;") {
 			t.Errorf("Content-Security-Policy: %q", csp)
 		}
+		if res, _ := h.fetch(t, bob, "GET", newDownload+uri, "", nil, "Range", "pages=1-2"); res.StatusCode != 200 {
+			t.Errorf("a range of what nobody knows: %s", res.Status) // it must be ignored (RFC 9110, section 14.2)
+		}
 		if res, body := h.fetch(t, bob, "GET", newDownload+uri, "", nil, "Range", "bytes=4-9"); res.StatusCode != 206 || string(body) != "hearth" {
 			t.Errorf("a range: %d %q", res.StatusCode, body)
 		}

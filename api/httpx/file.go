@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,9 @@ import (
 // lets clients keep what they have.
 func File(w http.ResponseWriter, r *http.Request, modified time.Time, size int64, content io.ReadSeeker) {
 	hurryReader(w, int(size))
+	if unit, _, _ := strings.Cut(r.Header.Get("Range"), "="); !strings.EqualFold(unit, "bytes") {
+		r.Header.Del("Range") // "MUST ignore a Range header field that contains a range unit it does not understand"
+	}
 	http.ServeContent(w, r, "", modified, content)
 }
 
