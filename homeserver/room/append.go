@@ -63,7 +63,12 @@ const maxMoved = 10
 
 func retryMoved(try func() error) error {
 	for attempt := 0; ; attempt++ {
-		if err := try(); !errors.Is(err, errMoved) || attempt == maxMoved {
+		err := try()
+		if errors.Is(err, errDropped) {
+			attempt-- // there was no attempt
+			continue
+		}
+		if !errors.Is(err, errMoved) || attempt == maxMoved {
 			return err
 		}
 	}
@@ -72,6 +77,10 @@ func retryMoved(try func() error) error {
 // errMoved means that the live room did not agree with the store; it has been
 // dropped and the next attempt loads it anew.
 var errMoved = errors.New("the room was changed by another process")
+
+// errDropped means that there was no longer room for the live room in memory. The
+// next attempt loads it anew.
+var errDropped = errors.New("the room was dropped from memory")
 
 func (e *Engine) trySend(ctx context.Context, roomID string, plan func(locked, *view) ([]Draft, error)) ([]*Event, error) {
 	r, err := e.Room(ctx, roomID)

@@ -40,6 +40,8 @@ type Config struct {
 	// DefaultVersion is the version of rooms for which nobody chose one; "" for
 	// roomver.Default.
 	DefaultVersion string
+	// MaxRooms bounds the live rooms; 0 for what is usual.
+	MaxRooms int
 }
 
 // Engine runs all rooms of a server.
@@ -73,6 +75,7 @@ const (
 // New returns an Engine. Nothing runs in the background.
 func New(c Config) *Engine {
 	c.DefaultVersion = cmp.Or(c.DefaultVersion, roomver.Default)
+	c.MaxRooms = cmp.Or(c.MaxRooms, maxRooms)
 	e := &Engine{Config: c, rooms: map[string]*Room{}, byNID: map[int64]*Room{}, heads: map[int64]*Head{}}
 	e.keys = newStateKeys()
 	e.packs = newPackCache(maxPacks)
@@ -95,6 +98,7 @@ type Room struct {
 
 	lock    chan struct{} // held by the one who adds events
 	gone    atomic.Bool   // the room was purged
+	dropped atomic.Bool   // another of its kind is the live one, or will be
 	current atomic.Pointer[Current]
 	head    *Head
 	recent  recent
@@ -104,6 +108,7 @@ type Room struct {
 	tip      *tip
 	flights  map[string]*flight
 	inFlight sync.WaitGroup
+	flying   atomic.Int32 // how many are in flight
 
 	staged staged // by the store's writer only
 }
@@ -154,13 +159,18 @@ type locked struct {
 	*Room
 }
 
-// acquire takes the room's lock.
+// acquire takes the room's lock. A room that was dropped meanwhile is errDropped:
+// what is added goes to the live one.
 func (r *Room) acquire(ctx context.Context) (locked, error) {
 	select {
 	case r.lock <- struct{}{}:
 		if r.gone.Load() {
 			<-r.lock
 			return locked{}, mxerr.New(mxerr.NotFound, "There is no such room here any more")
+		}
+		if r.dropped.Load() {
+			<-r.lock
+			return locked{}, errDropped
 		}
 		return locked{r}, nil
 	case <-ctx.Done():
@@ -263,7 +273,7 @@ func (e *Engine) register(r *Room) *Room {
 	if old := e.rooms[r.ID]; old != nil {
 		return old
 	}
-	if len(e.rooms) >= maxRooms {
+	if len(e.rooms) >= e.MaxRooms {
 		e.evictLocked()
 	}
 	e.rooms[r.ID], e.byNID[r.NID] = r, r
@@ -272,21 +282,29 @@ func (e *Engine) register(r *Room) *Room {
 
 // evictLocked drops some rooms that nobody is adding to. Whoever still holds
 // one of them for reading keeps a consistent, if ageing, view; writers load it
-// again because they find it gone.
+// again because they find it dropped.
 func (e *Engine) evictLocked() {
 	n := 0
-	for id, r := range e.rooms {
+	for _, r := range e.rooms {
 		select {
-		case r.lock <- struct{}{}: // never released: nobody adds to a dropped room
-			delete(e.rooms, id)
-			delete(e.byNID, r.NID)
-			n++
+		case r.lock <- struct{}{}:
+			if r.flying.Load() == 0 { // else what lands would be news to the next one
+				e.dropLocked(r)
+				n++
+			}
+			<-r.lock
 		default:
 		}
-		if n >= maxRooms/8 {
+		if n > e.MaxRooms/8 {
 			return
 		}
 	}
+}
+
+func (e *Engine) dropLocked(r *Room) {
+	r.dropped.Store(true)
+	delete(e.rooms, r.ID)
+	delete(e.byNID, r.NID)
 }
 
 // forget drops a room whose memory may no longer agree with the store.
@@ -294,8 +312,7 @@ func (e *Engine) forget(r *Room) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.rooms[r.ID] == r {
-		delete(e.rooms, r.ID)
-		delete(e.byNID, r.NID)
+		e.dropLocked(r)
 	}
 }
 

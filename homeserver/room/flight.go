@@ -152,6 +152,7 @@ func (e *Engine) launch(ctx context.Context, r *Room, d Draft) (f *flight, mine 
 	}
 	r.tip = &tip{head: b.head, depth: b.depth}
 	r.inFlight.Add(1)
+	r.flying.Add(1)
 	go e.land(r, f, key, wait)
 	return f, true, nil
 }
@@ -159,6 +160,7 @@ func (e *Engine) launch(ctx context.Context, r *Room, d Draft) (f *flight, mine 
 // land ends a flight when the store has answered.
 func (e *Engine) land(r *Room, f *flight, key string, wait func() error) {
 	f.err = wait()
+	r.flying.Add(-1)
 	r.inFlight.Done()
 	close(f.done)
 	if key == "" {
@@ -174,6 +176,9 @@ func (e *Engine) land(r *Room, f *flight, key string, wait func() error) {
 // behind it have failed too, and the next one starts from what the store has.
 func (e *Engine) landFailed(ctx context.Context, r *Room, err error) error {
 	lk, lerr := r.acquireQuiet(context.WithoutCancel(ctx))
+	if errors.Is(lerr, errDropped) {
+		return err // the next one starts from what the store has anyway
+	}
 	if lerr != nil {
 		return errors.Join(err, lerr)
 	}

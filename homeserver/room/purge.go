@@ -23,14 +23,18 @@ func (e *Engine) OnPurge(f func(r *Room)) { e.onPurge = append(e.onPurge, f) }
 // nobody can add to it; the rest goes bit by bit. Purging what is not there any
 // more removes what an interrupted Purge left, if nid is known.
 func (e *Engine) Purge(ctx context.Context, roomID string, nid int64) error {
-	r, err := e.Room(ctx, roomID)
-	switch {
-	case err == nil:
-		nid = r.NID
-		if err := e.purgeRoom(ctx, r); err != nil {
+	err := retryMoved(func() error {
+		r, err := e.Room(ctx, roomID)
+		if err != nil {
+			if mxerr.From(err).Code == mxerr.NotFound {
+				err = nil
+			}
 			return err
 		}
-	case mxerr.From(err).Code != mxerr.NotFound:
+		nid = r.NID
+		return e.purgeRoom(ctx, r)
+	})
+	if err != nil {
 		return err
 	}
 	for {

@@ -20,7 +20,15 @@ func (ev *Event) rejected() bool { return ev.Flags&store.Rejected != 0 }
 // have been checked, and whose previous events are known here
 // (server-server-api/#checks-performed-on-receipt-of-a-pdu). A refused event is
 // stored too, marked as such: others may refer to it.
-func (e *Engine) Receive(ctx context.Context, roomID string, p *pdu.Event) (*Event, error) {
+func (e *Engine) Receive(ctx context.Context, roomID string, p *pdu.Event) (ev *Event, err error) {
+	err = retryMoved(func() error {
+		ev, err = e.tryReceive(ctx, roomID, p)
+		return err
+	})
+	return ev, err
+}
+
+func (e *Engine) tryReceive(ctx context.Context, roomID string, p *pdu.Event) (*Event, error) {
 	r, err := e.Room(ctx, roomID)
 	if err != nil {
 		return nil, err
