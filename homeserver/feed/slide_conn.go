@@ -1,12 +1,12 @@
 package feed
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"math"
 	"strconv"
 	"sync"
-	"time"
 
 	"hearth/base/store"
 )
@@ -27,7 +27,8 @@ type deviceKey struct{ user, device string }
 type slideConns struct {
 	mu      sync.Mutex
 	devices map[deviceKey]map[string]*slideConn
-	n       int // connections
+	order   list.List // of *slideConn, what was used longest ago last
+	uses    int64
 	known   int // sum of slideConn.size
 }
 
@@ -39,7 +40,8 @@ type slideConn struct {
 	id   string
 	turn chan struct{} // held by the request that is served
 
-	used  time.Time     // under slideConns.mu
+	place *list.Element // under slideConns.mu
+	used  int64         // under slideConns.mu; which use of a connection was the last of this one
 	size  int           // under slideConns.mu
 	hurry chan struct{} // under slideConns.mu; closed to end the request that is served
 
@@ -124,7 +126,9 @@ func (s *slideConns) find(key deviceKey, id string, add bool) (*slideConn, <-cha
 		}
 		c = s.addLocked(key, id)
 	}
-	c.used = time.Now()
+	s.order.MoveToFront(c.place)
+	s.uses++
+	c.used = s.uses
 	close(c.hurry)
 	c.hurry = make(chan struct{})
 	return c, c.hurry
@@ -217,19 +221,19 @@ func (s *slideConns) settle(c *slideConn, step *slideStep) {
 	if size > maxKnown {
 		s.dropLocked(c)
 	}
-	for s.known > maxKnownAll && s.n > 1 {
-		s.dropLocked(s.oldestLocked())
+	for s.known > maxKnownAll && s.order.Len() > 1 {
+		s.dropLocked(s.order.Back().Value.(*slideConn))
 	}
 }
 
 // addLocked adds a connection, in the place of the one that was used longest
 // ago if there are too many.
 func (s *slideConns) addLocked(key deviceKey, id string) *slideConn {
-	if own := s.devices[key]; len(own) >= maxDeviceConns {
-		s.dropLocked(oldestOf(nil, own))
+	if len(s.devices[key]) >= maxDeviceConns {
+		s.dropLocked(oldestOf(s.devices[key]))
 	}
-	if s.n >= maxConns {
-		s.dropLocked(s.oldestLocked())
+	if s.order.Len() >= maxConns {
+		s.dropLocked(s.order.Back().Value.(*slideConn))
 	}
 	if s.devices == nil {
 		s.devices = map[deviceKey]map[string]*slideConn{}
@@ -239,20 +243,14 @@ func (s *slideConns) addLocked(key deviceKey, id string) *slideConn {
 	}
 	c := &slideConn{key: key, id: id, turn: make(chan struct{}, 1), hurry: make(chan struct{})}
 	s.devices[key][id] = c
-	s.n++
+	c.place = s.order.PushFront(c)
 	return c
 }
 
-func (s *slideConns) oldestLocked() (oldest *slideConn) {
-	for _, conns := range s.devices {
-		oldest = oldestOf(oldest, conns)
-	}
-	return oldest
-}
-
-func oldestOf(oldest *slideConn, conns map[string]*slideConn) *slideConn {
-	for _, c := range conns {
-		if oldest == nil || c.used.Before(oldest.used) {
+// oldestOf is the connection of a device that was used longest ago.
+func oldestOf(own map[string]*slideConn) (oldest *slideConn) {
+	for _, c := range own {
+		if oldest == nil || c.used < oldest.used {
 			oldest = c
 		}
 	}
@@ -264,6 +262,6 @@ func (s *slideConns) dropLocked(c *slideConn) {
 	if len(s.devices[c.key]) == 0 {
 		delete(s.devices, c.key)
 	}
-	s.n--
+	s.order.Remove(c.place)
 	s.known -= c.size
 }
