@@ -253,3 +253,109 @@ func TestListsAreBounded(t *testing.T) {
 		t.Errorf("101 creators of a room: %v", err)
 	}
 }
+
+// TestTooMuchIsRefused: what is more than anybody needs is refused with a word that
+// clients understand.
+func TestTooMuchIsRefused(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	r := room(t, alice)
+	many := func(n int, item func(i int) any) (out []any) {
+		for i := range n {
+			out = append(out, item(i))
+		}
+		return out
+	}
+	friend := func(i int) any { return fmt.Sprintf("@friend%d:example.test", i) }
+	state := func(i int) any {
+		return map[string]any{"type": "org.example.x", "state_key": fmt.Sprint(i), "content": struct{}{}}
+	}
+	condition := func(int) any { return map[string]string{"kind": "event_match", "key": "type", "pattern": "x"} }
+	rule := func(n int) any {
+		return map[string]any{"actions": []string{"notify"}, "conditions": many(n, condition)}
+	}
+	tag := func(i int) any { return fmt.Sprint("u.", i) }
+	slide := func(list map[string]any) any { return map[string]any{"lists": map[string]any{"all": list}} }
+	filter := func(n int) any {
+		return slide(map[string]any{"range": []int{0, 1}, "timeline_limit": 0, "required_state": []any{}, "filters": map[string]any{"tags": many(n, tag)}})
+	}
+	wanted := func(n int) any {
+		return slide(map[string]any{"range": []int{0, 1}, "timeline_limit": 0, "required_state": map[string]any{"include": many(n, func(i int) any {
+			return map[string]string{"type": fmt.Sprint("t", i)}
+		})}})
+	}
+	login := func(n int) any {
+		return map[string]any{"type": "m.login.password", "identifier": map[string]string{"type": "m.id.user", "user": "alice"}, "password": strings.Repeat("x", n)}
+	}
+	avatar := func(n int) any {
+		return map[string]string{"avatar_url": "mxc://" + strings.Repeat("x", n-len("mxc://"))}
+	}
+	const key = "/_matrix/client/v3/keys/device_signing/upload"
+	for _, tc := range []struct {
+		what, method, path string
+		fits, more         any
+		code               string
+	}{
+		{"friends in a new room", "POST", v3 + "/createRoom", map[string]any{"invite": many(100, friend)}, map[string]any{"invite": many(101, friend)}, "M_INVALID_PARAM"},
+		{"state of a new room", "POST", v3 + "/createRoom", map[string]any{"initial_state": many(200, state)}, map[string]any{"initial_state": many(201, state)}, "M_INVALID_PARAM"},
+		{"conditions of a rule", "PUT", v3 + "/pushrules/global/override/x", rule(64), rule(65), "M_INVALID_PARAM"},
+		{"the address of a picture", "PUT", v3 + "/profile/@alice:example.test/avatar_url", avatar(1000), avatar(1001), "M_INVALID_PARAM"},
+		{"a filter of rooms", "POST", slidePath + "?timeout=0", filter(1000), filter(1001), "M_INVALID_PARAM"},
+		{"wanted state", "POST", slidePath + "?timeout=0", wanted(200), wanted(201), "M_INVALID_PARAM"},
+		{"a password", "POST", v3 + "/login", nil, login(513), "M_FORBIDDEN"},
+		{"the name of a file", "POST", "/_matrix/media/v3/upload?filename=" + strings.Repeat("x", 256), nil, struct{}{}, "M_TOO_LARGE"},
+		{"the name of a file", "POST", "/_matrix/media/v3/upload?filename=" + strings.Repeat("x", 255), struct{}{}, nil, ""},
+		{"a key", "POST", key, nil, map[string]any{"master_key": map[string]string{"x": strings.Repeat("x", 32<<10)}}, "M_TOO_LARGE"},
+		{"a tag", "PUT", v3 + "/user/@alice:example.test/rooms/" + url.PathEscape(r) + "/tags/" + strings.Repeat("x", 256), nil, struct{}{}, "M_INVALID_PARAM"},
+	} {
+		if tc.fits != nil {
+			if err := alice.Do(t.Context(), tc.method, tc.path, tc.fits, nil); err != nil {
+				t.Errorf("%s: as much as fits: %v", tc.what, err)
+			}
+		}
+		if tc.more != nil {
+			refused(t, alice, tc.method, tc.path, tc.more, tc.code)
+		}
+	}
+}
+
+// TestManyOldEvents: what is said while a client of the old kind looks away comes in
+// pieces, and all of it.
+func TestManyOldEvents(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice, bob := h.user(t, "alice"), h.user(t, "bob")
+		r := room(t, alice, bob)
+		root, err := say(t.Context(), alice, r, "root", "root")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			Chunk []struct {
+				ID string `json:"event_id"`
+			}
+			End string
+		}
+		from := ask(t, bob, http.MethodGet, v3+"/sync", nil)["next_batch"].(string)
+		sendMany(t, alice, r, root, 250)
+		seen := map[string]bool{}
+		pages := 0
+		for ; len(seen) < 250 && pages < 10; pages++ {
+			if err := bob.Do(t.Context(), http.MethodGet, v3+"/events?timeout=0&from="+url.QueryEscape(from), nil, &page); err != nil {
+				t.Fatal(err)
+			}
+			if len(page.Chunk) > 100 {
+				t.Errorf("%d events at once", len(page.Chunk))
+			}
+			for _, ev := range page.Chunk {
+				if seen[ev.ID] {
+					t.Errorf("%s came twice", ev.ID)
+				}
+				seen[ev.ID] = true
+			}
+			from = page.End
+		}
+		if len(seen) != 250 || pages < 3 {
+			t.Errorf("%d events came in %d answers", len(seen), pages)
+		}
+	})
+}

@@ -164,3 +164,17 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// What is much too large is no configuration.
+func TestFileIsBounded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hearth.toml")
+	for size, fits := range map[int]bool{maxFile: true, maxFile + 1: false} {
+		text := "server_name = \"example.org\"\n#"
+		if err := os.WriteFile(file, []byte(text+strings.Repeat("x", size-len(text))), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(file); (err == nil) != fits || !fits && !strings.Contains(err.Error(), "larger than") {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}

@@ -557,3 +557,34 @@ func TestStrangersDoNotDrownABridge(t *testing.T) {
 		}
 	})
 }
+
+// TestLargeMail: messages to devices come in transactions of a size that bridges
+// take, none lost.
+func TestLargeMail(t *testing.T) {
+	each(t, "receive_ephemeral: true", func(h *house) {
+		const sent, size = 60, 100 << 10
+		h.engine.Stop()
+		var list []store.DeviceMessage
+		for i := range sent {
+			list = append(list, store.DeviceMessage{User: carol, Device: "D", Message: fmt.Appendf(nil, `{"content":{"n":%d,"x":%q},"sender":"@alice:test","type":"t"}`, i, strings.Repeat("x", size))})
+		}
+		h.write(list...)
+		h.start()
+		var got []int
+		h.bridge.wait(h, "the last message", func(all []told) bool {
+			got = got[:0]
+			for _, one := range all {
+				if n := len(one.ToDevice); n > 2<<20/size+1 {
+					h.Fatalf("a transaction has %d messages of 100 kB", n)
+				}
+				for _, m := range one.ToDevice {
+					got = append(got, m.Content.N)
+				}
+			}
+			return len(got) > 0 && got[len(got)-1] == sent-1
+		})
+		if len(got) != sent || !slices.IsSorted(got) {
+			h.Errorf("got %v", got)
+		}
+	})
+}

@@ -103,3 +103,11 @@ func unwrapped(err error) error {
 		err = next.Unwrap()
 	}
 }
+
+// What is much too large is no registration, and is not read.
+func TestRegistrationIsBounded(t *testing.T) {
+	file := write(t, good+"# "+strings.Repeat("x", 1<<20))
+	if _, err := appservice.Load([]string{file}, "example.org", nil); err == nil || !strings.Contains(err.Error(), "at most 1048576 bytes") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package personal
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"hearth/base/db"
@@ -57,6 +58,53 @@ func TestEntriesAreBounded(t *testing.T) {
 		}
 		if err := set("@bob:test", "m.more"); err != nil {
 			t.Errorf("somebody else: %v", err)
+		}
+	})
+}
+
+// TestListsInMemory: whose ignored people and filters are forgotten when there are
+// many finds them all the same.
+func TestListsInMemory(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		e := New(d, notify.NewHub(d.Position()))
+		if err := e.Put(t.Context(), "@alice:test", 0, TypeIgnored, []byte(`{"ignored_users":{"@bob:test":{}}}`)); err != nil {
+			t.Fatal(err)
+		}
+		id, err := e.AddFilter(t.Context(), "@alice:test", []byte(`{"room":{"timeline":{"limit":7}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int64(maxCached) {
+			e.ignored[fmt.Sprint(i)] = nil
+			e.filters[filterKey{"@others:test", i}] = &Filter{}
+		}
+		for range 2 {
+			if set, err := e.Ignored(t.Context(), "@alice:test"); err != nil || !set["@bob:test"] || len(e.ignored) != 1 {
+				t.Errorf("she ignores %v, %d lists in memory, %v", set, len(e.ignored), err)
+			}
+			if f, err := e.Filter(t.Context(), "@alice:test", id); err != nil || f.Room.Timeline.LimitOr(1, 10) != 7 || len(e.filters) != 1 {
+				t.Errorf("her filter is %+v, %d filters in memory, %v", f, len(e.filters), err)
+			}
+		}
+	})
+}
+
+// TestTagsAreBounded: a room has as many tags as fit, and one that goes makes room.
+func TestTagsAreBounded(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		e := New(d, notify.NewHub(d.Position()))
+		large := fmt.Appendf(nil, `{"x":%q}`, strings.Repeat("x", maxContent/2))
+		if err := e.SetTag(t.Context(), "@alice:test", 1, "u.first", large); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.SetTag(t.Context(), "@alice:test", 1, "u.second", large); err == nil || mxerr.From(err).Code != mxerr.TooLarge {
+			t.Errorf("one more than fits: %v", err)
+		}
+		if err := e.DeleteTag(t.Context(), "@alice:test", 1, "u.first"); err != nil {
+			t.Error(err)
+		}
+		if err := e.SetTag(t.Context(), "@alice:test", 1, "u.second", large); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 
 	"hearth/base/db"
@@ -32,10 +33,11 @@ func (c *Counter) advance(ctx context.Context, r *room.Room, t *tally, upto int6
 	if err != nil {
 		return err
 	}
-	if more && upto-t.upto > maxBack { // there may be as many: a place is at most one event
+	most := cmp.Or(c.MaxBack, maxBack)
+	if more && upto-t.upto > most { // there may be as many: a place is at most one event
 		var back int64
 		err := c.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			back, err = store.PlaceBack(tx, r.NID, upto, maxBack)
+			back, err = store.PlaceBack(tx, r.NID, upto, most)
 			return err
 		})
 		if err != nil {

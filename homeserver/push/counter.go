@@ -40,6 +40,9 @@ type Config struct {
 	// MaxSeen bounds the events that one request for notifications looks at; 0 for
 	// what is usual.
 	MaxSeen int
+	// MaxBack bounds the unread events of a room that are counted; 0 for what is
+	// usual.
+	MaxBack int64
 }
 
 // Counter counts unread events.

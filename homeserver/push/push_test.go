@@ -436,3 +436,19 @@ func BenchmarkCounts(b *testing.B) {
 	}
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N*len(users)), "ns/member")
 }
+
+// TestAwayForLong: for who was away for very long only the newest messages are
+// counted, and what comes later is.
+func TestAwayForLong(t *testing.T) {
+	each(t, func(h *house) {
+		h.push.MaxBack = 300
+		for range 400 {
+			h.say(alice, "x")
+		}
+		h.counts("300/0")
+		h.mention()
+		h.counts("301/1")
+		h.read(bob, receipt.Read, "", h.say(alice, "y"))
+		h.counts("0/0")
+	})
+}

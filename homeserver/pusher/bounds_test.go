@@ -47,6 +47,22 @@ func TestGatewaysAreSomewhereElse(t *testing.T) {
 	})
 }
 
+// TestLongMessages: what is too long for gateways comes without its content.
+func TestLongMessages(t *testing.T) {
+	each(t, func(h *house) {
+		g := newGateway(h, fine)
+		h.phone(g.URL, "")
+		id := h.say(strings.Repeat("x", 32<<10))
+		if n := g.wait(h); n["event_id"] != id || n["content"] != nil || n["sender"] != alice {
+			h.Errorf("got %.200v", n)
+		}
+		id = h.say(strings.Repeat("x", 31<<10))
+		if n := g.wait(h); n["event_id"] != id || n["content"] == nil {
+			h.Errorf("got %.200v", n)
+		}
+	})
+}
+
 // TestSlowGateways: only so many requests are under way at a time, and all who
 // wait get theirs.
 func TestSlowGateways(t *testing.T) {

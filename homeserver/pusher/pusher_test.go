@@ -348,6 +348,38 @@ func TestWebPush(t *testing.T) {
 			h.Errorf("headers %v", m.header)
 		}
 		checkVAPID(h, m.header.Get("Authorization"), h.vapid.Public(), service.URL)
+
+		// A push service takes 4096 bytes: first the content is left out, then all but
+		// where the event is.
+		for _, long := range []string{"message", "name"} {
+			switch text := strings.Repeat("x", 5000); long {
+			case "message":
+				id = h.say(text)
+			case "name":
+				key, name := "", fmt.Appendf(nil, `{"name":%q}`, text)
+				ev, err := h.rooms.Send(h.Context(), h.room.ID, room.Draft{Sender: alice, Type: "m.room.name", StateKey: &key, Content: name})
+				if err != nil {
+					h.Fatal(err)
+				}
+				if id = h.say("soup"); id == ev.ID {
+					h.Fatal("the name was no event")
+				}
+			}
+			for n = nil; n["event_id"] != id; {
+				select {
+				case m = <-got:
+				case <-time.After(10 * time.Second):
+					h.Fatalf("no message with a long %s came", long)
+				}
+				n = nil
+				if err := json.Unmarshal(decrypt(h, browser, auth, m.body), &n); err != nil {
+					h.Fatal(err)
+				}
+			}
+			if len(m.body) > 4096 || n["content"] != nil || n["room_id"] != h.room.ID || n["counts"] == nil || (n["sender"] == alice) != (long == "message") {
+				h.Errorf("a long %s: %d bytes with %v", long, len(m.body), n)
+			}
+		}
 	})
 }
 

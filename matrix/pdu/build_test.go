@@ -3,6 +3,7 @@ package pdu
 import (
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -104,5 +105,44 @@ func TestLimitsOfNewEvents(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+// An event refers to so many others and no more, and grows no further by the
+// signatures of others.
+func TestNewEventsAreBounded(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	v, _ := roomver.Get("11")
+	ids := func(n int) (out []string) {
+		for i := range n {
+			out = append(out, fmt.Sprintf("$%043d", i))
+		}
+		return out
+	}
+	d := Draft{RoomID: "!r:example.org", Sender: "@a:example.org", Type: "m.x", Content: json.RawMessage(`{}`), PrevEvents: ids(MaxPrevEvents), AuthEvents: ids(MaxAuthEvents)}
+	if _, err := Build(v, d, "example.org", "ed25519:1", key); err != nil {
+		t.Error(err)
+	}
+	for _, more := range []Draft{{PrevEvents: ids(MaxPrevEvents + 1), AuthEvents: d.AuthEvents}, {PrevEvents: d.PrevEvents, AuthEvents: ids(MaxAuthEvents + 1)}} {
+		bad := d
+		bad.PrevEvents, bad.AuthEvents = more.PrevEvents, more.AuthEvents
+		if _, err := Build(v, bad, "example.org", "ed25519:1", key); err == nil {
+			t.Errorf("%d previous events and %d of authority are taken", len(bad.PrevEvents), len(bad.AuthEvents))
+		}
+	}
+	d.Content = json.RawMessage(`{"x":"` + strings.Repeat("x", MaxSize) + `"}`)
+	if _, err := Build(v, d, "example.org", "ed25519:1", key); mxerr.From(err).Code != mxerr.TooLarge {
+		t.Errorf("too large: %v", err)
+	}
+	var ev *Event
+	for size := MaxSize - 1000; ev == nil; size -= 16 { // about the largest that can be
+		var err error
+		d.Content = json.RawMessage(`{"x":"` + strings.Repeat("x", size) + `"}`)
+		if ev, err = Build(v, d, "example.org", "ed25519:1", key); err != nil && mxerr.From(err).Code != mxerr.TooLarge {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ev.Sign("elsewhere.org", "ed25519:1", key); mxerr.From(err).Code != mxerr.TooLarge {
+		t.Errorf("signed by one more: %v", err)
 	}
 }
