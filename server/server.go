@@ -123,7 +123,7 @@ func (s *Server) build(ctx context.Context) error {
 	if source == "" {
 		source = filepath.Join(s.cfg.Storage.Dir, "hearth.db")
 	}
-	if s.db, err = store.Open(ctx, db.Options{Source: source, Log: s.log}); err != nil {
+	if s.db, err = store.Open(ctx, db.Options{Source: source, Log: s.log, Alone: true}); err != nil {
 		return err
 	}
 	s.hub = notify.NewHub(s.db.Position())

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 )
 
@@ -63,6 +64,11 @@ type Options struct {
 	Log    *slog.Logger
 	// Readers bounds the connections that serve Read; 0 means a default.
 	Readers int
+	// Alone keeps a PostgreSQL database to this DB: a second one that wants it
+	// alone is refused when it first writes, after Patience (0 means 5 seconds),
+	// in which a server that was killed may be noticed to be gone.
+	Alone    bool
+	Patience time.Duration
 }
 
 // DB is one open database.

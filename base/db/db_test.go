@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"hearth/base/db"
 	"hearth/base/db/dbtest"
@@ -163,6 +164,40 @@ func TestTwoWritersShareTheStream(t *testing.T) {
 	}
 	if head := max(a.Position(), b.Position()); head != 120 {
 		t.Errorf("head = %d, want 120", head)
+	}
+}
+
+// TestAloneOnPostgres: a server that wants its database for itself is told who has
+// it, and gets it as soon as that one is gone, be it killed or hung up.
+func TestAloneOnPostgres(t *testing.T) {
+	source := dbtest.Postgres(t)
+	ask := func(tx *db.Tx) error {
+		_, err := db.One(tx, db.Value[int], `SELECT 1`)
+		return err
+	}
+	alone := func() (*db.DB, error) {
+		d, err := db.Open(t.Context(), db.Options{Source: source, Alone: true, Patience: 50 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(d.Close)
+		return d, d.Write(t.Context(), ask)
+	}
+	first, err := alone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = alone()
+	if !errors.Is(err, db.ErrAway) || !strings.Contains(fmt.Sprint(err), "in use by another Hearth") || strings.Contains(fmt.Sprint(err), "\n") {
+		t.Errorf("a second server: %v", err)
+	}
+	dbtest.HangUp(t, source)
+	if err := first.Write(t.Context(), ask); err != nil {
+		t.Errorf("after a restart of PostgreSQL: %v", err)
+	}
+	first.Close()
+	if _, err := alone(); err != nil {
+		t.Errorf("the next server: %v", err)
 	}
 }
 

@@ -1,9 +1,11 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,6 +55,13 @@ func openPostgres(ctx context.Context, o Options) (func(context.Context) (conn, 
 		c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig.Copy())
 		if err != nil {
 			return nil, errors.Join(ErrAway, err)
+		}
+		if o.Alone {
+			err = claim(ctx, c, cmp.Or(o.Patience, 5*time.Second))
+		}
+		if err != nil {
+			_ = c.Close(ctx)
+			return nil, err
 		}
 		return &pgConn{c: c}, nil
 	}
