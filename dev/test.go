@@ -76,6 +76,10 @@ func test(ctx context.Context, args []string) error {
 	return errors.Join(append(failed, p.run(ctx, *verbose))...)
 }
 
+// parallel is how many tests of a package may run at a time, however many cores
+// there are: those that run a server mostly wait for the disk.
+const parallel = "-parallel=6"
+
 // run runs the tests of p, whole servers last and one package at a time: they
 // wait for media in real time and want the machine for themselves.
 func (p part) run(ctx context.Context, verbose bool) error {
@@ -103,7 +107,7 @@ func (p part) run(ctx context.Context, verbose bool) error {
 	}
 	if len(small) > 0 {
 		say("go test -race, %d packages", len(small))
-		failed = append(failed, t.run(ctx, nil, append([]string{"-race"}, small...)...))
+		failed = append(failed, t.run(ctx, nil, append([]string{"-race", parallel}, small...)...))
 	}
 	if len(whole) > 0 {
 		say("go test -race, whole servers and their clients")

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"hearth/e2e"
@@ -16,23 +15,16 @@ import (
 // sendMany sends n messages of a room that refer to an event.
 func sendMany(t *testing.T, who *e2e.Client, room, root string, n int) {
 	t.Helper()
-	var group sync.WaitGroup
-	for worker := range 8 {
-		group.Go(func() {
-			for i := worker; i < n; i += 8 {
-				path := fmt.Sprintf("%s/rooms/%s/send/m.room.message/many%d", v3, url.PathEscape(room), i)
-				body := map[string]any{
-					"msgtype": "m.text", "body": "tea", "m.mentions": map[string]bool{"room": true},
-					"m.relates_to": map[string]string{"rel_type": "m.reference", "event_id": root},
-				}
-				if err := who.Do(context.WithoutCancel(t.Context()), http.MethodPut, path, body, nil); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
+	manyAtOnce(n, func(i int) {
+		path := fmt.Sprintf("%s/rooms/%s/send/m.room.message/many%d", v3, url.PathEscape(room), i)
+		body := map[string]any{
+			"msgtype": "m.text", "body": "tea", "m.mentions": map[string]bool{"room": true},
+			"m.relates_to": map[string]string{"rel_type": "m.reference", "event_id": root},
+		}
+		if err := who.Do(context.WithoutCancel(t.Context()), http.MethodPut, path, body, nil); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestPagesAreBounded: whatever a client asks for, a page is a page.
@@ -116,17 +108,18 @@ func TestPagesAreBounded(t *testing.T) {
 // TestNamesOfARoomAreBounded: a room has as many aliases as fit; when one goes,
 // another may come.
 func TestNamesOfARoomAreBounded(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "", nil)
 	alice := h.user(t, "alice")
 	r := room(t, alice)
 	name := func(method string, i int) error {
 		return alice.Do(t.Context(), method, fmt.Sprintf("%s/directory/room/%s", v3, url.PathEscape(fmt.Sprintf("#n%d:example.test", i))), map[string]string{"room_id": r}, nil)
 	}
-	for i := range 1000 {
+	manyAtOnce(1000, func(i int) {
 		if err := name(http.MethodPut, i); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
 	if err := name(http.MethodPut, 1000); !is(err, http.StatusBadRequest, "M_INVALID_PARAM") {
 		t.Errorf("one more than fit: %v", err)
 	}
@@ -141,6 +134,7 @@ func TestNamesOfARoomAreBounded(t *testing.T) {
 // TestSpacesAreBounded: of a space with very many rooms the first thousand are
 // told.
 func TestSpacesAreBounded(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "", nil)
 	alice := h.user(t, "alice")
 	var space struct {
@@ -150,12 +144,12 @@ func TestSpacesAreBounded(t *testing.T) {
 	if err := alice.Do(t.Context(), http.MethodPost, v3+"/createRoom", made, &space); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 1050 {
+	manyAtOnce(1050, func(i int) {
 		path := fmt.Sprintf("%s/rooms/%s/state/m.space.child/%s", v3, url.PathEscape(space.ID), url.PathEscape(fmt.Sprintf("!r%d:example.test", i)))
 		if err := alice.Do(t.Context(), http.MethodPut, path, map[string]any{"via": []string{"example.test"}}, nil); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
 	var res struct {
 		Rooms []struct {
 			Children []json.RawMessage `json:"children_state"`
@@ -199,6 +193,7 @@ func TestManyDevicesAtOnce(t *testing.T) {
 // TestListsAreBounded: of many rooms and many people one answer has some, and
 // says that there are more.
 func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "", nil)
 	alice, bob := h.user(t, "alice"), h.user(t, "bob")
 	var space struct {
@@ -208,13 +203,13 @@ func TestListsAreBounded(t *testing.T) {
 	if err := alice.Do(t.Context(), http.MethodPost, v3+"/createRoom", made, &space); err != nil {
 		t.Fatal(err)
 	}
-	for range 105 {
+	manyAtOnce(105, func(int) {
 		child := room(t, alice, bob)
 		path := v3 + "/rooms/" + url.PathEscape(space.ID) + "/state/m.space.child/" + url.PathEscape(child)
 		if err := alice.Do(t.Context(), http.MethodPut, path, map[string]any{"via": []string{"example.test"}}, nil); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
 	var page struct {
 		Rooms []struct{}
 		Next  string `json:"next_batch"`
@@ -231,12 +226,12 @@ func TestListsAreBounded(t *testing.T) {
 		t.Errorf("rooms with bob: %d, more at %q, %v", len(mutual.Joined), mutual.Next, err)
 	}
 	crowd := room(t, alice)
-	for i := range 60 {
+	manyAtOnce(60, func(i int) {
 		friend := h.user(t, fmt.Sprint("friend", i))
 		if err := friend.Do(t.Context(), http.MethodPost, v3+"/join/"+url.PathEscape(crowd), struct{}{}, nil); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
 	var people struct {
 		Limited bool
 		Results []struct{}

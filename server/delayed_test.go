@@ -268,19 +268,20 @@ func is(err error, status int, code string) bool {
 // TestEndedDelayedEventsAreForgotten: of what a user has cancelled the newest are
 // remembered.
 func TestEndedDelayedEventsAreForgotten(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, "", nil)
 	alice := h.user(t, "alice")
 	r := room(t, alice)
-	var first, last string
-	for i := range delayed.MaxDone + 3 {
-		last = sendLater(t, alice, r, fmt.Sprint(i), "never", time.Hour)
-		if first == "" {
-			first = last
+	ended := func(txn string) string {
+		id := sendLater(t, alice, r, txn, "never", time.Hour)
+		if err := act(t, h, id, "cancel"); err != nil {
+			t.Error(err)
 		}
-		if err := act(t, h, last, "cancel"); err != nil {
-			t.Fatal(err)
-		}
+		return id
 	}
+	first := ended("first")
+	manyAtOnce(delayed.MaxDone+1, func(i int) { ended(fmt.Sprint(i)) })
+	last := ended("last")
 	ask := func(id string) error {
 		return alice.Do(t.Context(), http.MethodGet, msc4140+"/delayed_events/"+id, nil, nil)
 	}

@@ -285,15 +285,15 @@ func TestOddPaths(t *testing.T) {
 				if bad == "$" {
 					continue
 				}
-				for _, value := range odd {
+				manyAtOnce(len(odd), func(i int) {
 					method, paths := s.paths(route, func(name string) string {
 						if name == bad {
-							return value
+							return odd[i]
 						}
 						return s.good(name)
 					})
 					s.ask(t, method, paths[0], bearer(token), "{}")
-				}
+				})
 			}
 		}
 		for _, target := range []string{"/_matrix", "/_matrix/", "/_matrix/client", "/_matrix/client/v3", "/_matrix/client/v3/", "/_matrix/client/v99/sync", "/_matrix/client/v3//sync", "/_matrix/client/v3/../v3/sync", "/_matrix/client/v3/sync/", "/_matrix/client/v3/rooms//messages", "/%5fmatrix/client/v3/sync", "/_synapse/admin/v1/nothing", "/_matrix/client/v3/sync%00", "/_matrix/client/v3/%2e%2e/sync"} {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,10 +25,26 @@ type house struct {
 	http   *http.Client
 }
 
-// onBoth runs f on both databases. limits says whether requests are counted.
+// onBoth runs f on both databases, at the same time as other tests: servers mostly
+// wait for the disk.
 func onBoth(t *testing.T, f func(t *testing.T, h *house)) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { f(t, newHouse(t, "", nil)) })
 	t.Run("postgres", func(t *testing.T) { f(t, newHouse(t, dbtest.Postgres(t), nil)) })
+}
+
+// manyAtOnce calls f with all numbers below n, some of them at a time.
+func manyAtOnce(n int, f func(i int)) {
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range 8 {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				f(int(i))
+			}
+		})
+	}
+	group.Wait()
 }
 
 // newHouse starts a server that takes everybody and counts nobody's requests,
