@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/mxid"
 )
@@ -58,9 +57,12 @@ func unknown(err error) bool {
 	if !ok {
 		return false
 	}
-	switch code, ok := canonjson.GetString(e.body, "errcode"); e.status {
+	switch e.status {
 	case http.StatusNotFound:
-		return !ok || code == string(mxerr.Unrecognized)
+		var said struct {
+			Code mxerr.Code `json:"errcode"`
+		}
+		return json.Unmarshal(e.body, &said) != nil || said.Code == "" || said.Code == mxerr.Unrecognized
 	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return true
 	}
