@@ -117,7 +117,7 @@ func TestOperatorLooksAtPeople(t *testing.T) {
 		hasKeys(t, "a pusher", pushers["pushers"].([]any)[0], "app_display_name app_id data device_display_name kind lang profile_tag pushkey")
 
 		features := ask(t, root, "GET", admin+"/experimental_features/@alice:example.test", nil)["features"].(map[string]any)
-		if features["msc4222"] != true || features["msc3881"] != false {
+		if features["msc4222"] != true || features["msc3881"] != true || features["msc3575"] != false {
 			t.Errorf("features: %v", features)
 		}
 		put := func(f map[string]bool) error {

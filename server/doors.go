@@ -23,7 +23,7 @@ func (s *Server) buildDoors() {
 			clientapi.SlidingSync, "org.matrix.msc4222", "uk.timedout.msc4323", "org.matrix.msc3814.v1", "org.matrix.msc3814", "org.matrix.e2e_cross_signing",
 			// What is stable for long, for clients that look for these names only.
 			"org.matrix.msc2285.stable", "org.matrix.msc2432", "org.matrix.msc3440.stable", "org.matrix.msc3771", "org.matrix.msc3827.stable", "fi.mau.msc2659.stable",
-			"org.matrix.msc3391", "org.matrix.msc3874", "org.matrix.msc3930", "org.matrix.msc4140", "org.matrix.msc4174", "org.matrix.msc4306", "org.matrix.msc4308", "org.matrix.msc4354", "uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable",
+			"org.matrix.msc3391", "org.matrix.msc3874", "org.matrix.msc3881", "org.matrix.msc3930", "org.matrix.msc4140", "org.matrix.msc4174", "org.matrix.msc4306", "org.matrix.msc4308", "org.matrix.msc4354", "uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable",
 		},
 	}
 	accounts.WebPush = s.pusher.VAPID.Public()

@@ -434,6 +434,17 @@ func TestPushersOverHTTP(t *testing.T) {
 		if len(list.Pushers) != 1 || list.Pushers[0]["kind"] != "http" {
 			t.Errorf("pushers are %v", list)
 		}
+		// Another device of hers switches it off and on (MSC3881).
+		const enabled, device = "org.matrix.msc3881.enabled", "org.matrix.msc3881.device_id"
+		for _, on := range []bool{false, true} {
+			asked := strings.Replace(phone, "{", fmt.Sprintf(`{"%s":%t,`, enabled, on), 1)
+			s.post("phone.alice", asked, "/pushers/set").is(`{}`)
+			list.Pushers = nil
+			if s.get("alice", "/pushers").into(&list); len(list.Pushers) != 1 || list.Pushers[0][enabled] != on || list.Pushers[0][device] != "HOME" {
+				t.Errorf("switched to %t: %v", on, list)
+			}
+		}
+		s.post("alice", strings.Replace(phone, "{", `{"`+enabled+`":"no",`, 1), "/pushers/set").fails(400, mxerr.BadJSON)
 		s.post("bob", phone, "/pushers/set").is(`{}`) // bob has the phone now
 		s.get("alice", "/pushers").is(`{"pushers":[]}`)
 		s.post("bob", `{"app_id":"a","pushkey":"k","kind":null}`, "/pushers/set").is(`{}`)

@@ -67,6 +67,9 @@ type pusherJSON struct {
 	Profile    string          `json:"profile_tag,omitempty"`
 	Lang       string          `json:"lang"`
 	Data       json.RawMessage `json:"data"`
+	// Enabled and Device are of MSC3881. No word on the former means true.
+	Enabled *bool  `json:"org.matrix.msc3881.enabled,omitempty"`
+	Device  string `json:"org.matrix.msc3881.device_id,omitempty"`
 }
 
 type pushersRes struct {
@@ -78,7 +81,8 @@ func (p *Personal) getPushers(ctx context.Context, _ *http.Request, _ httpx.None
 	all, err := p.Pushers.Pushers(ctx, httpx.Who(ctx).User)
 	res := pushersRes{Pushers: []pusherJSON{}}
 	for _, x := range all {
-		res.Pushers = append(res.Pushers, pusherJSON{x.Key, x.Kind, x.App, x.AppName, x.DeviceName, x.Profile, x.Lang, x.Data})
+		on := !x.Off
+		res.Pushers = append(res.Pushers, pusherJSON{x.Key, x.Kind, x.App, x.AppName, x.DeviceName, x.Profile, x.Lang, x.Data, &on, x.Device})
 	}
 	return res, err
 }
@@ -101,5 +105,6 @@ func (p *Personal) postPusher(ctx context.Context, _ *http.Request, req postPush
 	return empty{}, p.Pushers.Set(ctx, store.Pusher{
 		User: who.User, App: req.App, Key: req.PushKey, Kind: *req.Kind, AppName: req.AppName, DeviceName: req.DeviceName,
 		Profile: req.Profile, Lang: req.Lang, Data: req.Data, Device: who.Device,
+		Off: req.Enabled != nil && !*req.Enabled,
 	}, req.Append)
 }

@@ -15,22 +15,23 @@ type Pusher struct {
 	Lang       string
 	Data       []byte // a JSON object
 	Device     string // of the session that set it
+	Off        bool   // hears nothing for now
 }
 
 func (p *Pusher) columns() []any {
-	return []any{&p.ID, &p.User, &p.App, &p.Key, &p.Kind, &p.AppName, &p.DeviceName, &p.Profile, &p.Lang, &p.Data, &p.Device}
+	return []any{&p.ID, &p.User, &p.App, &p.Key, &p.Kind, &p.AppName, &p.DeviceName, &p.Profile, &p.Lang, &p.Data, &p.Device, &p.Off}
 }
 
-const pusherColumns = `id, usr, app, pushkey, kind, app_name, device_name, profile, lang, data, device`
+const pusherColumns = `id, usr, app, pushkey, kind, app_name, device_name, profile, lang, data, device, off`
 
 // SetPusher stores a pusher. One of the same user, app and key keeps its id.
 func SetPusher(tx *db.Tx, p Pusher) error {
 	return tx.Exec(`
-		INSERT INTO pushers (`+pusherColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		INSERT INTO pushers (`+pusherColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (usr, app, pushkey) DO UPDATE
 		SET kind = excluded.kind, app_name = excluded.app_name, device_name = excluded.device_name,
-			profile = excluded.profile, lang = excluded.lang, data = excluded.data, device = excluded.device`,
-		p.ID, p.User, p.App, p.Key, p.Kind, p.AppName, p.DeviceName, p.Profile, p.Lang, p.Data, p.Device)
+			profile = excluded.profile, lang = excluded.lang, data = excluded.data, device = excluded.device, off = excluded.off`,
+		p.ID, p.User, p.App, p.Key, p.Kind, p.AppName, p.DeviceName, p.Profile, p.Lang, p.Data, p.Device, p.Off)
 }
 
 // PushersOf lists the pushers of a user, oldest first.
@@ -53,9 +54,14 @@ func PushersOfDevice(tx *db.Tx, user, device string) ([]Pusher, error) {
 	return db.All(tx, (*Pusher).columns, `SELECT `+pusherColumns+` FROM pushers WHERE usr = $1 AND device = $2`, user, device)
 }
 
+// DropPushes forgets what is on its way to a pusher.
+func DropPushes(tx *db.Tx, pusher int64) error {
+	return tx.Exec(`DELETE FROM push_queue WHERE pusher = $1`, pusher)
+}
+
 // DeletePusher removes a pusher with what is on its way.
 func DeletePusher(tx *db.Tx, id int64) error {
-	if err := tx.Exec(`DELETE FROM push_queue WHERE pusher = $1`, id); err != nil {
+	if err := DropPushes(tx, id); err != nil {
 		return err
 	}
 	return tx.Exec(`DELETE FROM pushers WHERE id = $1`, id)
@@ -66,11 +72,13 @@ func CountPushers(tx *db.Tx) (int64, error) {
 	return db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM pushers`)
 }
 
-// PushersIn lists the pushers of those who are joined to a room.
+// PushersIn lists the pushers of those who are joined to a room, but none that is
+// off.
 func PushersIn(tx *db.Tx, room int64) ([]Pusher, error) {
 	return db.All(tx, (*Pusher).columns, `
 		SELECT `+pusherColumns+` FROM pushers
-		WHERE usr IN (SELECT usr FROM memberships WHERE room = $1 AND membership = $2) ORDER BY id`, room, int64(Join))
+		WHERE usr IN (SELECT usr FROM memberships WHERE room = $1 AND membership = $2) AND off = $3
+		ORDER BY id`, room, int64(Join), false)
 }
 
 // PushCursor is the position up to which events were looked at for pushers.

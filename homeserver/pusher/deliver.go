@@ -107,6 +107,9 @@ func (e *Engine) deliverAll(ctx context.Context, id int64, d *delivery) error {
 		if err != nil {
 			return err
 		}
+		if p.Off {
+			return nil
+		}
 		if p.Kind == Email {
 			return e.deliverMail(ctx, p, pushes, d)
 		}

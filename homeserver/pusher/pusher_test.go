@@ -446,3 +446,39 @@ func checkVAPID(t testing.TB, header, public, audience string) {
 		t.Errorf("claims %s", claims)
 	}
 }
+
+// TestSwitchedOff: bob's other device silences his phone, which stays the phone's
+// pusher. When it is on again it hears of what comes then, and not of what was said
+// meanwhile, also after a restart.
+func TestSwitchedOff(t *testing.T) {
+	each(t, func(h *house) {
+		g := newGateway(h, fine)
+		phone := h.phone(g.URL, "event_id_only")
+		set := func(off bool) {
+			p := phone
+			p.Off, p.Device = off, "LAPTOP"
+			if err := h.engine.Set(h.Context(), p, false); err != nil {
+				h.Fatal(err)
+			}
+			all, err := h.engine.Pushers(h.Context(), bob)
+			if err != nil || len(all) != 1 || all[0].Off != off || all[0].Device != "PHONE" {
+				h.Fatalf("bob's pushers: %+v, %v", all, err)
+			}
+		}
+		first := h.say("one")
+		if n := g.wait(h); n["event_id"] != first {
+			h.Errorf("got %v", n)
+		}
+		set(true)
+		h.say("two")
+		h.engine.Stop()
+		h.start()
+		set(false)
+		h.engine.Stop()
+		h.start()
+		third := h.say("three")
+		if n := g.wait(h); n["event_id"] != third {
+			h.Errorf("got %v, want what was said when the phone was on again", n)
+		}
+	})
+}

@@ -56,7 +56,9 @@ func (e *Engine) Set(ctx context.Context, p store.Pusher, appending bool) error 
 		for _, other := range same {
 			switch {
 			case other.User == p.User:
-				isNew = false
+				if isNew, err = e.toggle(tx, other, &p); err != nil {
+					return err
+				}
 			case !appending:
 				if err := e.deleteTx(tx, other); err != nil {
 					return err
@@ -89,6 +91,21 @@ func (e *Engine) Set(ctx context.Context, p store.Pusher, appending bool) error 
 		})
 		return store.SetPusher(tx, p)
 	})
+}
+
+// toggle switches a pusher on or off, if that is what changes. Any of the user's
+// devices may do so for another (MSC3881), so it stays that one's. What is on its
+// way to a pusher that is switched off is forgotten; one that is switched on begins
+// anew, so that it does not hear of what was said meanwhile.
+func (e *Engine) toggle(tx *db.Tx, was store.Pusher, p *store.Pusher) (isNew bool, err error) {
+	if was.Off == p.Off {
+		return false, nil
+	}
+	p.Device = was.Device
+	if p.Off {
+		return false, store.DropPushes(tx, was.ID)
+	}
+	return true, e.deleteTx(tx, was)
 }
 
 // Delete removes a user's pusher. One that is not there is no error.
@@ -246,7 +263,7 @@ func (e *Engine) pushersFor(ctx context.Context, r *room.Room, raw store.RawEven
 	e.mu.Unlock()
 	all = slices.Clip(all)
 	for _, p := range guest {
-		if !slices.ContainsFunc(all, func(q store.Pusher) bool { return q.ID == p.ID }) {
+		if !p.Off && !slices.ContainsFunc(all, func(q store.Pusher) bool { return q.ID == p.ID }) {
 			all = append(all, p)
 		}
 	}
