@@ -79,17 +79,17 @@ func (p *Pending) lookCalmly(ctx context.Context) (body []byte, done bool, err e
 
 // rest returns when it is time to look.
 func (p *Pending) rest(ctx context.Context) error {
-	d := p.calm()
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-p.quit:
-	case <-ctx.Done():
-		return ctx.Err()
+	for d := p.calm(); d > 0; d = p.calm() {
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-p.quit:
+			t.Stop()
+			return nil
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
 	}
 	return nil
 }
@@ -113,12 +113,18 @@ const (
 	// crowd is how much has to happen, in stream positions since the client's
 	// token, to count as much. People who talk do not reach it.
 	crowd = 5
+	// uproar is when a device is answered half as often: nobody can read as much.
+	uproar = 8 * crowd
 )
 
 // calm is how long a device that has just been answered is to wait for more.
 func (f *Feed) calm(s *sentMembers, since Token) time.Duration {
-	if f.Hub.Pos()-since.Pos < crowd {
+	pause := stir
+	switch n := f.Hub.Pos() - since.Pos; {
+	case n < crowd:
 		return 0
+	case n >= uproar:
+		pause = 2 * stir
 	}
-	return stir - time.Since(time.Unix(0, s.answered.Load()))
+	return pause - time.Since(time.Unix(0, s.answered.Load()))
 }
