@@ -312,7 +312,8 @@ func (e *Engine) forget(r *Room) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.rooms[r.ID] == r {
-		e.dropLocked(r)
+		delete(e.rooms, r.ID)
+		delete(e.byNID, r.NID)
 	}
 }
 

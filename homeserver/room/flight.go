@@ -93,7 +93,11 @@ func (e *Engine) trySendMessage(ctx context.Context, roomID string, d Draft) (*E
 // arrive waits for a flight, and clears up after one of ours that failed.
 func (e *Engine) arrive(ctx context.Context, r *Room, f *flight, mine bool) (*Event, error) {
 	if !mine {
-		return f.join(ctx)
+		ev, err := f.join(ctx)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, db.ErrFull) {
+			err = errMoved // whoever launched it finds out why; we try by ourselves
+		}
+		return ev, err
 	}
 	<-f.done
 	if f.err != nil {
@@ -177,7 +181,10 @@ func (e *Engine) land(r *Room, f *flight, key string, wait func() error) {
 func (e *Engine) landFailed(ctx context.Context, r *Room, err error) error {
 	lk, lerr := r.acquireQuiet(context.WithoutCancel(ctx))
 	if errors.Is(lerr, errDropped) {
-		return err // the next one starts from what the store has anyway
+		if errors.Is(err, context.Canceled) || errors.Is(err, db.ErrFull) {
+			return err
+		}
+		return errMoved // the next attempt starts from what the store has
 	}
 	if lerr != nil {
 		return errors.Join(err, lerr)
