@@ -97,6 +97,8 @@ type conn interface {
 	queue(query string, args []any) error
 	exec(query string, args []any) (int64, error)
 	query(query string, args []any, row func(scan func(dest []any) error) (bool, error)) error
+	// script runs statements that return nothing, one after the other.
+	script(stmts []string) error
 	commit() error
 	rollback()
 	// mark and undo bracket one of several writes that share a transaction.

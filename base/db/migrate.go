@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Migration is one step of the schema. Steps are applied in order, each in a
-// transaction of its own, and are never changed once released.
+// Migration is one step of the schema. Steps are applied in order, all that are
+// missing in one transaction, and are never changed once released.
 //
 // SQL holds statements that end with ";" at the end of a line. A line that
 // ends with "-- sqlite:" or "-- postgres:" is for that engine only.
@@ -91,10 +91,16 @@ func (d *DB) Migrate(ctx context.Context, steps []Migration) error {
 			return fmt.Errorf("copy the database before changing it: %w", err)
 		}
 	}
-	for i := version; i < known; i++ {
-		if err := d.apply(ctx, i+1, steps[i]); err != nil {
-			return fmt.Errorf("schema step %d (%s): %w", i+1, steps[i].Name, err)
+	err = d.Write(ctx, func(tx *Tx) error {
+		for i := version; i < known; i++ {
+			if err := d.apply(tx, i+1, steps[i]); err != nil {
+				return fmt.Errorf("schema step %d (%s): %w", i+1, steps[i].Name, err)
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return d.loadHead(ctx)
 }
@@ -118,18 +124,16 @@ func (d *DB) applied(ctx context.Context) (done []appliedStep, err error) {
 	return done, err
 }
 
-func (d *DB) apply(ctx context.Context, version int64, step Migration) error {
-	return d.Write(ctx, func(tx *Tx) error {
-		if err := runScript(tx, step.SQL); err != nil {
-			return err
-		}
-		err := tx.Exec(`INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, $3)`,
-			version, step.Name, time.Now().UnixMilli())
-		if err != nil {
-			return err
-		}
-		return tx.Exec(`INSERT INTO schema_hash (version, hash) VALUES ($1, $2)`, version, d.hash(step))
-	})
+func (d *DB) apply(tx *Tx, version int64, step Migration) error {
+	if err := runScript(tx, step.SQL); err != nil {
+		return err
+	}
+	err := tx.Exec(`INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, $3)`,
+		version, step.Name, time.Now().UnixMilli())
+	if err != nil {
+		return err
+	}
+	return tx.Exec(`INSERT INTO schema_hash (version, hash) VALUES ($1, $2)`, version, d.hash(step))
 }
 
 // hash tells steps apart by what this engine is told, so that comments may be
@@ -179,12 +183,7 @@ func (d *DB) copyBefore(ctx context.Context, version int64) error {
 }
 
 func runScript(tx *Tx, script string) error {
-	for _, stmt := range statements(script, tx.engine) {
-		if _, err := tx.ExecN(stmt); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.conn.script(statements(script, tx.engine))
 }
 
 // statements splits a script and keeps what is meant for engine.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -166,6 +167,16 @@ func (p *pgConn) exec(query string, args []any) (int64, error) {
 		err = cerr
 	}
 	return tag.RowsAffected(), p.fail(err)
+}
+
+// script sends all statements at once, unprepared: none can be prepared before
+// those in front of it have made its tables.
+func (p *pgConn) script(stmts []string) error {
+	if _, err := p.exec(`SELECT 1`, nil); err != nil { // sends what is pending
+		return err
+	}
+	_, err := p.c.Exec(p.ctx, strings.Join(stmts, ";"), pgx.QueryExecModeSimpleProtocol)
+	return p.fail(err)
 }
 
 func (p *pgConn) query(query string, args []any, row func(func([]any) error) (bool, error)) error {

@@ -106,6 +106,15 @@ func (s *sqliteConn) begin(ctx context.Context, write bool) error {
 	return nil
 }
 
+func (s *sqliteConn) script(stmts []string) error {
+	for _, stmt := range stmts {
+		if _, err := s.exec(stmt, nil); err != nil {
+			return wrap(err, stmt)
+		}
+	}
+	return nil
+}
+
 func (s *sqliteConn) commit() error {
 	if err := s.step("COMMIT"); err != nil {
 		return err
