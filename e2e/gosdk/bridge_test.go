@@ -76,7 +76,7 @@ func TestBridge(t *testing.T) {
 		expectOf(ctx, t, heard, alice.UserID, "Hello to IRC")
 
 		then := time.UnixMilli(1_500_000_000_000)
-		sent, err := ghost.SendMassagedMessageEvent(ctx, made.RoomID, event.EventMessage, &event.MessageEventContent{MsgType: event.MsgText, Body: "Long ago"}, then.UnixMilli())
+		sent, err := ghost.SendMessageEvent(ctx, made.RoomID, event.EventMessage, &event.MessageEventContent{MsgType: event.MsgText, Body: "Long ago"}, mautrix.ReqSendEvent{Timestamp: then.UnixMilli()})
 		if err != nil {
 			t.Fatal(err)
 		}
