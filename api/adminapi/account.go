@@ -10,32 +10,13 @@ import (
 )
 
 func (a *API) accountRoutes() []httpx.Route {
-	return []httpx.Route{{
-		Pattern: "POST /deactivate/{userId}",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.deactivate),
-	}, {
-		Pattern: "POST /reset_password/{userId}",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.resetPassword),
-	}, {
-		Pattern: "GET /users/{userId}/admin",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.getAdmin),
-	}, {
-		Pattern: "PUT /users/{userId}/admin",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.setAdmin),
-	}, {
-		Pattern: "GET /username_available",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.usernameAvailable),
-	}}
+	return []httpx.Route{
+		admin(v1, "POST /deactivate/{userId}", httpx.JSON(a.deactivate)),
+		admin(v1, "POST /reset_password/{userId}", httpx.JSON(a.resetPassword)),
+		admin(v1, "GET /users/{userId}/admin", httpx.JSON(a.getAdmin)),
+		admin(v1, "PUT /users/{userId}/admin", httpx.JSON(a.setAdmin)),
+		admin(v1, "GET /username_available", httpx.JSON(a.usernameAvailable)),
+	}
 }
 
 type deactivateRes struct {

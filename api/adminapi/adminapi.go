@@ -50,7 +50,13 @@ type API struct {
 var (
 	v1 = []string{"/_synapse/admin/v1"}
 	v2 = []string{"/_synapse/admin/v2"}
+	v3 = []string{"/_synapse/admin/v3"}
 )
+
+// admin is a route for administrators only, as nearly all are here.
+func admin(in []string, pattern string, h http.Handler) httpx.Route {
+	return httpx.Route{Pattern: pattern, In: in, Auth: httpx.Admin, Handler: h}
+}
 
 // Routes are the routes of all files of this package.
 func (a *API) Routes() []httpx.Route {
@@ -98,12 +104,12 @@ func (f fields) read(name string, to any) bool {
 	return !f.has(name) || json.Unmarshal(f[name], to) == nil
 }
 
-// orNull is s, or null in JSON if it is empty.
 // storable tells text that both databases can hold and compare.
 func storable(s string) bool {
 	return len(s) <= 4096 && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
+// orNull is s, or null in JSON if it is empty.
 func orNull(s string) *string {
 	if s == "" {
 		return nil

@@ -14,18 +14,15 @@ import (
 )
 
 func (a *API) allowanceRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /users/{userId}/override_ratelimit", httpx.JSON(a.getAllowance)),
-		admin("POST /users/{userId}/override_ratelimit", httpx.JSON(a.setAllowance)),
-		admin("DELETE /users/{userId}/override_ratelimit", httpx.JSON(a.deleteAllowance)),
-		admin("GET /users/{userId}/sent_invite_count", httpx.JSON(a.sentInvites)),
-		admin("GET /users/{userId}/cumulative_joined_room_count", httpx.JSON(a.roomsJoined)),
-		admin("GET /users/{userId}/pushers", httpx.JSON(a.pushers)),
-		admin("GET /experimental_features/{userId}", httpx.JSON(a.getFeatures)),
-		admin("PUT /experimental_features/{userId}", httpx.JSON(a.putFeatures)),
+		admin(v1, "GET /users/{userId}/override_ratelimit", httpx.JSON(a.getAllowance)),
+		admin(v1, "POST /users/{userId}/override_ratelimit", httpx.JSON(a.setAllowance)),
+		admin(v1, "DELETE /users/{userId}/override_ratelimit", httpx.JSON(a.deleteAllowance)),
+		admin(v1, "GET /users/{userId}/sent_invite_count", httpx.JSON(a.sentInvites)),
+		admin(v1, "GET /users/{userId}/cumulative_joined_room_count", httpx.JSON(a.roomsJoined)),
+		admin(v1, "GET /users/{userId}/pushers", httpx.JSON(a.pushers)),
+		admin(v1, "GET /experimental_features/{userId}", httpx.JSON(a.getFeatures)),
+		admin(v1, "PUT /experimental_features/{userId}", httpx.JSON(a.putFeatures)),
 	}
 }
 

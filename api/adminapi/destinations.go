@@ -15,14 +15,11 @@ import (
 )
 
 func (a *API) destinationRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /federation/destinations", httpx.JSON(a.destinations)),
-		admin("GET /federation/destinations/{destination}", httpx.JSON(a.destination)),
-		admin("GET /federation/destinations/{destination}/rooms", httpx.JSON(a.destinationRooms)),
-		admin("POST /federation/destinations/{destination}/reset_connection", httpx.JSON(a.resetConnection)),
+		admin(v1, "GET /federation/destinations", httpx.JSON(a.destinations)),
+		admin(v1, "GET /federation/destinations/{destination}", httpx.JSON(a.destination)),
+		admin(v1, "GET /federation/destinations/{destination}/rooms", httpx.JSON(a.destinationRooms)),
+		admin(v1, "POST /federation/destinations/{destination}/reset_connection", httpx.JSON(a.resetConnection)),
 	}
 }
 

@@ -11,47 +11,25 @@ import (
 )
 
 func (a *API) deviceRoutes() []httpx.Route {
-	return []httpx.Route{{
-		Pattern: "GET /users/{userId}/devices",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.listDevices),
-	}, {
-		Pattern: "GET /users/{userId}/devices/{deviceId}",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.getDevice),
-	}, {
-		Pattern: "POST /users/{userId}/devices",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: http.HandlerFunc(a.makeDevice),
-	}, {
-		Pattern: "PUT /users/{userId}/devices/{deviceId}",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.renameDevice),
-	}, {
-		Pattern: "DELETE /users/{userId}/devices/{deviceId}",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.deleteDevice),
-	}, {
-		Pattern: "POST /users/{userId}/delete_devices",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.deleteDevices),
-	}, {
-		Pattern: "GET /whois/{userId}",
-		In:      v1,
-		Also: []string{
-			"GET /_matrix/client/v3/admin/whois/{userId}",
-			"GET /_matrix/client/r0/admin/whois/{userId}",
+	return []httpx.Route{
+		admin(v2, "GET /users/{userId}/devices", httpx.JSON(a.listDevices)),
+		admin(v2, "GET /users/{userId}/devices/{deviceId}", httpx.JSON(a.getDevice)),
+		admin(v2, "POST /users/{userId}/devices", http.HandlerFunc(a.makeDevice)),
+		admin(v2, "PUT /users/{userId}/devices/{deviceId}", httpx.JSON(a.renameDevice)),
+		admin(v2, "DELETE /users/{userId}/devices/{deviceId}", httpx.JSON(a.deleteDevice)),
+		admin(v2, "POST /users/{userId}/delete_devices", httpx.JSON(a.deleteDevices)),
+		{
+			Pattern: "GET /whois/{userId}",
+			In:      v1,
+			Also: []string{
+				"GET /_matrix/client/v3/admin/whois/{userId}",
+				"GET /_matrix/client/r0/admin/whois/{userId}",
+			},
+			Auth:    httpx.User,
+			Handler: httpx.JSON(a.getWhoIs),
+			Spec:    "getWhoIs",
 		},
-		Auth:    httpx.User,
-		Handler: httpx.JSON(a.getWhoIs),
-		Spec:    "getWhoIs",
-	}}
+	}
 }
 
 type device struct {

@@ -17,15 +17,12 @@ import (
 )
 
 func (a *API) eventRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /rooms/{roomId}/messages", httpx.JSON(a.getMessages)),
-		admin("GET /rooms/{roomId}/context/{eventId}", httpx.JSON(a.getContext)),
-		admin("GET /fetch_event/{eventId}", httpx.JSON(a.fetchEvent)),
-		admin("POST /user/{userId}/redact", httpx.JSON(a.redactUser)),
-		admin("GET /user/redact_status/{redactId}", httpx.JSON(a.redactStatus)),
+		admin(v1, "GET /rooms/{roomId}/messages", httpx.JSON(a.getMessages)),
+		admin(v1, "GET /rooms/{roomId}/context/{eventId}", httpx.JSON(a.getContext)),
+		admin(v1, "GET /fetch_event/{eventId}", httpx.JSON(a.fetchEvent)),
+		admin(v1, "POST /user/{userId}/redact", httpx.JSON(a.redactUser)),
+		admin(v1, "GET /user/redact_status/{redactId}", httpx.JSON(a.redactStatus)),
 	}
 }
 

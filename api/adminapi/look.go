@@ -15,13 +15,10 @@ import (
 // How operators find their way: in time, through spaces, and through what goes on
 // in the background.
 func (a *API) lookRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /rooms/{roomId}/timestamp_to_event", httpx.JSON(a.timestampToEvent)),
-		admin("GET /rooms/{roomId}/hierarchy", httpx.JSON(a.hierarchy)),
-		admin("GET /scheduled_tasks", httpx.JSON(a.scheduledTasks)),
+		admin(v1, "GET /rooms/{roomId}/timestamp_to_event", httpx.JSON(a.timestampToEvent)),
+		admin(v1, "GET /rooms/{roomId}/hierarchy", httpx.JSON(a.hierarchy)),
+		admin(v1, "GET /scheduled_tasks", httpx.JSON(a.scheduledTasks)),
 	}
 }
 

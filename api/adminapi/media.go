@@ -13,23 +13,20 @@ import (
 )
 
 func (a *API) mediaRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /media/{serverName}/{mediaId}", httpx.JSON(a.mediaInfo)),
-		admin("DELETE /media/{serverName}/{mediaId}", httpx.JSON(a.deleteMedia)),
-		admin("POST /media/delete", httpx.JSON(a.deleteOldMedia)),
-		admin("POST /purge_media_cache", httpx.JSON(a.purgeMediaCache)),
+		admin(v1, "GET /media/{serverName}/{mediaId}", httpx.JSON(a.mediaInfo)),
+		admin(v1, "DELETE /media/{serverName}/{mediaId}", httpx.JSON(a.deleteMedia)),
+		admin(v1, "POST /media/delete", httpx.JSON(a.deleteOldMedia)),
+		admin(v1, "POST /purge_media_cache", httpx.JSON(a.purgeMediaCache)),
 		// media/protect/{mediaId}, media/unprotect/{mediaId}, media/{serverName}/delete
-		admin("POST /media/{serverName}/{mediaId}", httpx.JSON(a.postMedia)),
-		admin("POST /media/quarantine/{serverName}/{mediaId}", httpx.JSON(a.quarantineMedia)),
-		admin("POST /media/unquarantine/{serverName}/{mediaId}", httpx.JSON(a.unquarantineMedia)),
-		admin("GET /media/quarantine_changes", httpx.JSON(a.quarantineChanges)),
-		admin("GET /room/{roomId}/media", httpx.JSON(a.mediaInRoom)),
-		admin("POST /room/{roomId}/media/quarantine", httpx.JSON(a.quarantineRoom)),
-		admin("POST /quarantine_media/{roomId}", httpx.JSON(a.quarantineRoom)),
-		admin("POST /user/{userId}/media/quarantine", httpx.JSON(a.quarantineUser)),
+		admin(v1, "POST /media/{serverName}/{mediaId}", httpx.JSON(a.postMedia)),
+		admin(v1, "POST /media/quarantine/{serverName}/{mediaId}", httpx.JSON(a.quarantineMedia)),
+		admin(v1, "POST /media/unquarantine/{serverName}/{mediaId}", httpx.JSON(a.unquarantineMedia)),
+		admin(v1, "GET /media/quarantine_changes", httpx.JSON(a.quarantineChanges)),
+		admin(v1, "GET /room/{roomId}/media", httpx.JSON(a.mediaInRoom)),
+		admin(v1, "POST /room/{roomId}/media/quarantine", httpx.JSON(a.quarantineRoom)),
+		admin(v1, "POST /quarantine_media/{roomId}", httpx.JSON(a.quarantineRoom)),
+		admin(v1, "POST /user/{userId}/media/quarantine", httpx.JSON(a.quarantineUser)),
 	}
 }
 

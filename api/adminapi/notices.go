@@ -15,18 +15,15 @@ import (
 )
 
 func (a *API) noticeRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("POST /send_server_notice", httpx.JSON(a.sendNotice)),
-		admin("PUT /send_server_notice/{txnId}", httpx.JSON(a.sendNotice)),
-		admin("GET /event_reports", httpx.JSON(a.eventReports)),
-		admin("GET /event_reports/{reportId}", httpx.JSON(a.eventReport)),
-		admin("DELETE /event_reports/{reportId}", httpx.JSON(a.deleteEventReport)),
-		admin("GET /user_reports", httpx.JSON(a.userReports)),
-		admin("GET /user_reports/{reportId}", httpx.JSON(a.userReport)),
-		admin("DELETE /user_reports/{reportId}", httpx.JSON(a.deleteUserReport)),
+		admin(v1, "POST /send_server_notice", httpx.JSON(a.sendNotice)),
+		admin(v1, "PUT /send_server_notice/{txnId}", httpx.JSON(a.sendNotice)),
+		admin(v1, "GET /event_reports", httpx.JSON(a.eventReports)),
+		admin(v1, "GET /event_reports/{reportId}", httpx.JSON(a.eventReport)),
+		admin(v1, "DELETE /event_reports/{reportId}", httpx.JSON(a.deleteEventReport)),
+		admin(v1, "GET /user_reports", httpx.JSON(a.userReports)),
+		admin(v1, "GET /user_reports/{reportId}", httpx.JSON(a.userReport)),
+		admin(v1, "DELETE /user_reports/{reportId}", httpx.JSON(a.deleteUserReport)),
 	}
 }
 

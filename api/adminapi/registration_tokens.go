@@ -12,32 +12,13 @@ import (
 )
 
 func (a *API) registrationTokenRoutes() []httpx.Route {
-	return []httpx.Route{{
-		Pattern: "GET /registration_tokens",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.listTokens),
-	}, {
-		Pattern: "POST /registration_tokens/new",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.newToken),
-	}, {
-		Pattern: "GET /registration_tokens/{token}",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.getToken),
-	}, {
-		Pattern: "PUT /registration_tokens/{token}",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.updateToken),
-	}, {
-		Pattern: "DELETE /registration_tokens/{token}",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.deleteToken),
-	}}
+	return []httpx.Route{
+		admin(v1, "GET /registration_tokens", httpx.JSON(a.listTokens)),
+		admin(v1, "POST /registration_tokens/new", httpx.JSON(a.newToken)),
+		admin(v1, "GET /registration_tokens/{token}", httpx.JSON(a.getToken)),
+		admin(v1, "PUT /registration_tokens/{token}", httpx.JSON(a.updateToken)),
+		admin(v1, "DELETE /registration_tokens/{token}", httpx.JSON(a.deleteToken)),
+	}
 }
 
 type registrationToken struct {

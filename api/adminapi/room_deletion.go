@@ -12,17 +12,14 @@ import (
 )
 
 func (a *API) roomDeletionRoutes() []httpx.Route {
-	admin := func(pattern string, in []string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: in, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("DELETE /rooms/{roomId}", v1, httpx.JSON(a.deleteRoomNow)),
-		admin("DELETE /rooms/{roomId}", v2, httpx.JSON(a.deleteRoom)),
+		admin(v1, "DELETE /rooms/{roomId}", httpx.JSON(a.deleteRoomNow)),
+		admin(v2, "DELETE /rooms/{roomId}", httpx.JSON(a.deleteRoom)),
 		// rooms/{roomId}/delete_status and rooms/delete_status/{deleteId}
-		admin("GET /rooms/{roomId}/{deleteId}", v2, http.HandlerFunc(a.deleteStatusOf)),
-		admin("POST /purge_history/{roomId}", v1, httpx.JSON(a.purgeHistory)),
-		admin("POST /purge_history/{roomId}/{eventId}", v1, httpx.JSON(a.purgeHistory)),
-		admin("GET /purge_history_status/{purgeId}", v1, httpx.JSON(a.purgeStatus)),
+		admin(v2, "GET /rooms/{roomId}/{deleteId}", http.HandlerFunc(a.deleteStatusOf)),
+		admin(v1, "POST /purge_history/{roomId}", httpx.JSON(a.purgeHistory)),
+		admin(v1, "POST /purge_history/{roomId}/{eventId}", httpx.JSON(a.purgeHistory)),
+		admin(v1, "GET /purge_history_status/{purgeId}", httpx.JSON(a.purgeStatus)),
 	}
 }
 

@@ -15,21 +15,18 @@ import (
 )
 
 func (a *API) roomRoutes() []httpx.Route {
-	admin := func(pattern string, in []string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: in, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /rooms", v1, httpx.JSON(a.listRooms)),
-		admin("GET /rooms/{roomId}", v1, httpx.JSON(a.getRoom)),
-		admin("GET /rooms/{roomId}/members", v1, httpx.JSON(a.getMembers)),
-		admin("GET /rooms/{roomId}/state", v1, httpx.JSON(a.getState)),
-		admin("GET /rooms/{roomId}/block", v1, httpx.JSON(a.getBlock)),
-		admin("PUT /rooms/{roomId}/block", v1, httpx.JSON(a.putBlock)),
-		admin("GET /rooms/{roomId}/forward_extremities", v1, httpx.JSON(a.getExtremities)),
-		admin("DELETE /rooms/{roomId}/forward_extremities", v1, httpx.JSON(a.deleteExtremities)),
-		admin("POST /rooms/{roomId}/make_room_admin", v1, httpx.JSON(a.makeRoomAdmin)),
-		admin("POST /join/{roomId}", v1, httpx.JSON(a.joinUser)),
-		admin("GET /statistics/database/rooms", v1, httpx.JSON(a.largestRooms)),
+		admin(v1, "GET /rooms", httpx.JSON(a.listRooms)),
+		admin(v1, "GET /rooms/{roomId}", httpx.JSON(a.getRoom)),
+		admin(v1, "GET /rooms/{roomId}/members", httpx.JSON(a.getMembers)),
+		admin(v1, "GET /rooms/{roomId}/state", httpx.JSON(a.getState)),
+		admin(v1, "GET /rooms/{roomId}/block", httpx.JSON(a.getBlock)),
+		admin(v1, "PUT /rooms/{roomId}/block", httpx.JSON(a.putBlock)),
+		admin(v1, "GET /rooms/{roomId}/forward_extremities", httpx.JSON(a.getExtremities)),
+		admin(v1, "DELETE /rooms/{roomId}/forward_extremities", httpx.JSON(a.deleteExtremities)),
+		admin(v1, "POST /rooms/{roomId}/make_room_admin", httpx.JSON(a.makeRoomAdmin)),
+		admin(v1, "POST /join/{roomId}", httpx.JSON(a.joinUser)),
+		admin(v1, "GET /statistics/database/rooms", httpx.JSON(a.largestRooms)),
 	}
 }
 

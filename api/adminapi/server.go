@@ -8,14 +8,11 @@ import (
 )
 
 func (a *API) serverRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /background_updates/enabled", httpx.JSON(a.updatesEnabled)),
-		admin("POST /background_updates/enabled", httpx.JSON(a.updatesEnabled)),
-		admin("GET /background_updates/status", httpx.JSON(a.updatesStatus)),
-		admin("POST /background_updates/start_job", httpx.JSON(a.startUpdate)),
+		admin(v1, "GET /background_updates/enabled", httpx.JSON(a.updatesEnabled)),
+		admin(v1, "POST /background_updates/enabled", httpx.JSON(a.updatesEnabled)),
+		admin(v1, "GET /background_updates/status", httpx.JSON(a.updatesStatus)),
+		admin(v1, "POST /background_updates/start_job", httpx.JSON(a.startUpdate)),
 	}
 }
 

@@ -12,16 +12,13 @@ import (
 )
 
 func (a *API) standingRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("PUT /suspend/{userId}", httpx.JSON(a.suspend)),
-		admin("POST /users/{userId}/shadow_ban", httpx.JSON(a.shadowBan)),
-		admin("DELETE /users/{userId}/shadow_ban", httpx.JSON(a.shadowUnban)),
-		admin("POST /account_validity/validity", httpx.JSON(a.renew)),
-		admin("GET /threepid/{medium}/users/{address}", httpx.JSON(a.userByThreepid)),
-		admin("GET /auth_providers/{provider}/users/{externalId}", httpx.JSON(a.userByExternalID)),
+		admin(v1, "PUT /suspend/{userId}", httpx.JSON(a.suspend)),
+		admin(v1, "POST /users/{userId}/shadow_ban", httpx.JSON(a.shadowBan)),
+		admin(v1, "DELETE /users/{userId}/shadow_ban", httpx.JSON(a.shadowUnban)),
+		admin(v1, "POST /account_validity/validity", httpx.JSON(a.renew)),
+		admin(v1, "GET /threepid/{medium}/users/{address}", httpx.JSON(a.userByThreepid)),
+		admin(v1, "GET /auth_providers/{provider}/users/{externalId}", httpx.JSON(a.userByExternalID)),
 	}
 }
 

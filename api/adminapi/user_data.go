@@ -13,15 +13,12 @@ import (
 )
 
 func (a *API) userDataRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /users/{userId}/joined_rooms", httpx.JSON(a.joinedRooms)),
-		admin("GET /users/{userId}/memberships", httpx.JSON(a.memberships)),
-		admin("GET /users/{userId}/accountdata", httpx.JSON(a.accountData)),
-		admin("POST /users/{userId}/login", httpx.JSON(a.loginAs)),
-		admin("POST /users/{userId}/_allow_cross_signing_replacement_without_uia", httpx.JSON(a.allowReplacement)),
+		admin(v1, "GET /users/{userId}/joined_rooms", httpx.JSON(a.joinedRooms)),
+		admin(v1, "GET /users/{userId}/memberships", httpx.JSON(a.memberships)),
+		admin(v1, "GET /users/{userId}/accountdata", httpx.JSON(a.accountData)),
+		admin(v1, "POST /users/{userId}/login", httpx.JSON(a.loginAs)),
+		admin(v1, "POST /users/{userId}/_allow_cross_signing_replacement_without_uia", httpx.JSON(a.allowReplacement)),
 	}
 }
 

@@ -13,22 +13,11 @@ import (
 )
 
 func (a *API) userListRoutes() []httpx.Route {
-	return []httpx.Route{{
-		Pattern: "GET /users",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.listUsers),
-	}, {
-		Pattern: "GET /users",
-		In:      []string{"/_synapse/admin/v3"},
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.listUsersV3),
-	}, {
-		Pattern: "GET /search_users/{userId}",
-		In:      v1,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.searchUsers),
-	}}
+	return []httpx.Route{
+		admin(v2, "GET /users", httpx.JSON(a.listUsers)),
+		admin(v3, "GET /users", httpx.JSON(a.listUsersV3)),
+		admin(v1, "GET /search_users/{userId}", httpx.JSON(a.searchUsers)),
+	}
 }
 
 // foundEntry has null for the password's hash, which is nobody's business.

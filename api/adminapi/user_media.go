@@ -16,13 +16,10 @@ import (
 )
 
 func (a *API) userMediaRoutes() []httpx.Route {
-	admin := func(pattern string, h http.Handler) httpx.Route {
-		return httpx.Route{Pattern: pattern, In: v1, Auth: httpx.Admin, Handler: h}
-	}
 	return []httpx.Route{
-		admin("GET /users/{userId}/media", httpx.JSON(a.userMedia)),
-		admin("DELETE /users/{userId}/media", httpx.JSON(a.deleteUserMedia)),
-		admin("GET /statistics/users/media", httpx.JSON(a.mediaStatistics)),
+		admin(v1, "GET /users/{userId}/media", httpx.JSON(a.userMedia)),
+		admin(v1, "DELETE /users/{userId}/media", httpx.JSON(a.deleteUserMedia)),
+		admin(v1, "GET /statistics/users/media", httpx.JSON(a.mediaStatistics)),
 	}
 }
 

@@ -13,17 +13,10 @@ import (
 )
 
 func (a *API) userRoutes() []httpx.Route {
-	return []httpx.Route{{
-		Pattern: "GET /users/{userId}",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: httpx.JSON(a.getUser),
-	}, {
-		Pattern: "PUT /users/{userId}",
-		In:      v2,
-		Auth:    httpx.Admin,
-		Handler: http.HandlerFunc(a.putUser),
-	}}
+	return []httpx.Route{
+		admin(v2, "GET /users/{userId}", httpx.JSON(a.getUser)),
+		admin(v2, "PUT /users/{userId}", http.HandlerFunc(a.putUser)),
+	}
 }
 
 // user is the long form of an account. What this server does not have is there

@@ -69,40 +69,56 @@ func (e *OtherSchemaError) Error() string {
 // Migrate brings the schema up to the last of steps. Before it changes an
 // SQLite database that holds data, it copies it to <file>.before-<version>. It
 // changes nothing in a database whose steps were others.
+//
+// An empty database gets all its tables in one flight and one commit: there
+// are many, and somebody may be waiting for the server.
 func (d *DB) Migrate(ctx context.Context, steps []Migration) error {
-	if err := d.Write(ctx, func(tx *Tx) error { return runScript(tx, base) }); err != nil {
-		return err
-	}
-	done, err := d.applied(ctx)
-	if err != nil {
-		return err
-	}
-	version, known := int64(len(done)), int64(len(steps))
-	if version > known {
-		return &NewerSchemaError{Have: version, Known: known}
-	}
-	for i, was := range done {
-		if was.Hash != d.hash(steps[i]) {
-			return &OtherSchemaError{Version: int64(i) + 1, Have: was.Name, Want: steps[i].Name, Unknown: was.Hash == ""}
+	var version int
+	err := d.Write(ctx, func(tx *Tx) (err error) {
+		if err := runScript(tx, base); err != nil {
+			return err
 		}
-	}
-	if version > 0 && version < known {
-		if err := d.copyBefore(ctx, known); err != nil {
-			return fmt.Errorf("copy the database before changing it: %w", err)
+		if version, err = d.version(tx, steps); err != nil {
+			return err
 		}
-	}
-	err = d.Write(ctx, func(tx *Tx) error {
-		for i := version; i < known; i++ {
-			if err := d.apply(tx, i+1, steps[i]); err != nil {
-				return fmt.Errorf("schema step %d (%s): %w", i+1, steps[i].Name, err)
-			}
+		if version == 0 {
+			return d.apply(tx, steps, 0)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	if 0 < version && version < len(steps) {
+		if err := d.copyBefore(ctx, len(steps)); err != nil {
+			return fmt.Errorf("copy the database before changing it: %w", err)
+		}
+		if err := d.Write(ctx, func(tx *Tx) error { return d.apply(tx, steps, version) }); err != nil {
+			return err
+		}
+	}
 	return d.loadHead(ctx)
+}
+
+// version is the number of steps that the database has gone, which must be
+// those of this Hearth.
+func (d *DB) version(tx *Tx, steps []Migration) (int, error) {
+	done, err := All(tx, (*appliedStep).columns, `
+		SELECT v.name, COALESCE(h.hash, '')
+		FROM schema_version v LEFT JOIN schema_hash h ON h.version = v.version
+		ORDER BY v.version`)
+	if err != nil {
+		return 0, err
+	}
+	if len(done) > len(steps) {
+		return 0, &NewerSchemaError{Have: int64(len(done)), Known: int64(len(steps))}
+	}
+	for i, was := range done {
+		if was.Hash != d.hash(steps[i]) {
+			return 0, &OtherSchemaError{Version: int64(i) + 1, Have: was.Name, Want: steps[i].Name, Unknown: was.Hash == ""}
+		}
+	}
+	return len(done), nil
 }
 
 // appliedStep is a step that the database has gone.
@@ -113,27 +129,26 @@ type appliedStep struct {
 
 func (s *appliedStep) columns() []any { return []any{&s.Name, &s.Hash} }
 
-func (d *DB) applied(ctx context.Context) (done []appliedStep, err error) {
-	err = d.Read(ctx, func(tx *Tx) (err error) {
-		done, err = All(tx, (*appliedStep).columns, `
-			SELECT v.name, COALESCE(h.hash, '')
-			FROM schema_version v LEFT JOIN schema_hash h ON h.version = v.version
-			ORDER BY v.version`)
-		return err
-	})
-	return done, err
-}
-
-func (d *DB) apply(tx *Tx, version int64, step Migration) error {
-	if err := runScript(tx, step.SQL); err != nil {
-		return err
+// apply runs the steps behind version.
+func (d *DB) apply(tx *Tx, steps []Migration, version int) error {
+	var script []string
+	for _, step := range steps[version:] {
+		script = append(script, statements(step.SQL, d.engine)...)
 	}
-	err := tx.Exec(`INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, $3)`,
-		version, step.Name, time.Now().UnixMilli())
-	if err != nil {
-		return err
+	if err := tx.conn.script(script); err != nil {
+		return fmt.Errorf("schema steps %d to %d: %w", version+1, len(steps), err)
 	}
-	return tx.Exec(`INSERT INTO schema_hash (version, hash) VALUES ($1, $2)`, version, d.hash(step))
+	now := time.Now().UnixMilli()
+	for i, step := range steps[version:] {
+		number := int64(version + i + 1)
+		if err := tx.Exec(`INSERT INTO schema_version (version, name, applied) VALUES ($1, $2, $3)`, number, step.Name, now); err != nil {
+			return err
+		}
+		if err := tx.Exec(`INSERT INTO schema_hash (version, hash) VALUES ($1, $2)`, number, d.hash(step)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hash tells steps apart by what this engine is told, so that comments may be
@@ -158,7 +173,7 @@ func (d *DB) loadHead(ctx context.Context) error {
 	})
 }
 
-func (d *DB) copyBefore(ctx context.Context, version int64) error {
+func (d *DB) copyBefore(ctx context.Context, version int) error {
 	if d.engine != SQLite {
 		return nil // PostgreSQL rolls back schema changes; backups are the operator's
 	}

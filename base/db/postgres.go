@@ -44,18 +44,15 @@ func openPostgres(ctx context.Context, o Options) (func(context.Context) (conn, 
 	}
 	cfg.MaxConns = int32(o.Readers)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "hearth"
+	cfg.MinConns = 1 // made while the writer's first one is
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, nil, fmt.Errorf("cannot reach PostgreSQL: %w", err)
-	}
 	open := func(ctx context.Context) (conn, error) {
 		c, err := pgx.ConnectConfig(ctx, cfg.ConnConfig.Copy())
 		if err != nil {
-			return nil, errors.Join(ErrAway, err)
+			return nil, fmt.Errorf("%w: %w", ErrAway, err)
 		}
 		if o.Alone {
 			err = claim(ctx, c, cmp.Or(o.Patience, 5*time.Second))
