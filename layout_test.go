@@ -28,6 +28,7 @@ var order = strings.Fields(`
 	matrix/stateres
 	matrix/pushrule
 
+	base/contain
 	base/limit
 	base/netguard
 	base/mail
@@ -96,7 +97,6 @@ var order = strings.Fields(`
 	e2e/hostile
 	e2e/browser
 	e2e/crash
-	e2e/faults
 	e2e/faults
 	dev
 	.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"hearth/base/contain"
 )
 
 // Later makes an answer that is not there yet. It may take minutes, and returns
@@ -178,7 +180,7 @@ func (p *Parking) enter() bool {
 
 // stay waits for the answer.
 func (p *Parking) stay(ctx context.Context, c *car, rt *Router, pattern string, last bool, later Later) {
-	res, err := later(ctx)
+	res, err := contain.Value(func() (Raw, error) { return later(ctx) })
 	p.mu.Lock()
 	delete(p.cars, c)
 	p.mu.Unlock()

@@ -41,6 +41,8 @@ func newLot(t *testing.T) *lot {
 				return nil, ctx.Err()
 			}
 		}, nil
+	})}, Route{Pattern: "GET /panic", Handler: Patient(func(context.Context, *http.Request, None) (Raw, Later, error) {
+		return nil, func(context.Context) (Raw, error) { panic("what we did not think of") }, nil
 	})}, Route{Pattern: "GET /now", Handler: Patient(func(context.Context, *http.Request, None) (Raw, Later, error) { return Raw(`{"now":1}`), nil, nil })})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -110,6 +112,16 @@ func TestParkedConnectionsComeBack(t *testing.T) {
 	send(t, conn, "/wait", "")
 	l.answer <- ""
 	read(t, r, 400, `{"errcode":"M_UNKNOWN_POS","error":"Start anew"}`)
+}
+
+// TestPanicOfOneWhoWaits: nobody else notices it.
+func TestPanicOfOneWhoWaits(t *testing.T) {
+	l := newLot(t)
+	conn, r := l.dial(t)
+	send(t, conn, "/panic", "")
+	read(t, r, 500, `{"errcode":"M_UNKNOWN","error":"Internal server error"}`)
+	send(t, conn, "/now", "")
+	read(t, r, 200, `{"now":1}`)
 }
 
 func TestParkedConnectionsKeepWhatWasSent(t *testing.T) {

@@ -3,10 +3,10 @@ package db
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"hearth/base/contain"
 )
 
 // maxBatch bounds how many writes share one commit, so that the first of them
@@ -273,7 +273,8 @@ func (w *writer) runJob(tx *Tx, j *job) error {
 	if err := tx.conn.mark(); err != nil {
 		return err
 	}
-	if j.err = callSafely(j.f, tx); j.err == nil {
+	// One bad write must not stop the writer, and with it the server.
+	if j.err = contain.Call(func() error { return j.f(tx) }); j.err == nil {
 		j.after = tx.after
 		return tx.conn.release()
 	}
@@ -284,24 +285,14 @@ func (w *writer) runJob(tx *Tx, j *job) error {
 	return nil
 }
 
-// callSafely turns a panic of f into an error: one bad write must not stop the
-// writer, and with it the server.
-func callSafely(f func(*Tx) error, tx *Tx) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return f(tx)
-}
-
 func (w *writer) runAfter(f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			w.db.log.Error("panic after a commit", "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	f()
+	err := contain.Call(func() error {
+		f()
+		return nil
+	})
+	if err != nil {
+		w.db.log.Error("panic after a commit", "err", err)
+	}
 }
 
 func answer(batch []*job, err error) {

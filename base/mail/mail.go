@@ -15,6 +15,7 @@ import (
 
 	gomail "github.com/wneessen/go-mail"
 
+	"hearth/base/contain"
 	"hearth/matrix/mxid"
 )
 
@@ -91,7 +92,7 @@ func New(c Config) (*Mailer, error) {
 func (m *Mailer) Start(ctx context.Context) {
 	ctx, m.stop = context.WithCancel(ctx)
 	for range senders {
-		m.done.Go(func() { m.work(ctx) })
+		contain.Work(ctx, &m.done, m.Log, "e-mail", m.work)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"hearth/base/contain"
 )
 
 const (
@@ -66,7 +68,7 @@ func New(c Config) *Gateway {
 // Start begins to send what is posted. Stop ends it.
 func (g *Gateway) Start(ctx context.Context) {
 	ctx, g.stop = context.WithCancel(ctx)
-	g.done.Go(func() {
+	contain.Work(ctx, &g.done, g.Log, "SMS", func(ctx context.Context) {
 		for {
 			select {
 			case m := <-g.queue:

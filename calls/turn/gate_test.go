@@ -1,13 +1,16 @@
 package turn
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -537,5 +540,19 @@ func TestURIs(t *testing.T) {
 	}
 	if got, want := s.URIs("2001:db8::1")[0], fmt.Sprintf("turn:[2001:db8::1]:%d?transport=udp", a.UDP[0].Port()); got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestPanicsAreSurvived: a packet that nobody thought of costs no call.
+func TestPanicsAreSurvived(t *testing.T) {
+	var log bytes.Buffer
+	s := &Server{log: slog.New(slog.NewTextHandler(&log, nil))}
+	func() {
+		defer s.survive()
+		var packets []packet
+		_ = packets[0]
+	}()
+	if !strings.Contains(log.String(), "index out of range") {
+		t.Errorf("log: %s", log.String())
 	}
 }

@@ -140,6 +140,7 @@ func (s *session) ReadFrom([]byte) (int, net.Addr, error) {
 }
 
 func (s *session) fromPeers(b *batch, packets []packet) (stop bool) {
+	defer s.srv.survive()
 	for i := range packets {
 		p := &packets[i]
 		s.toClient(p.slot, headroom, p.n, p.from, false, &b.out)

@@ -61,7 +61,12 @@ func newStreamConn(f *streamFront, raw net.Conn, at endpoints) *streamConn {
 }
 
 // Read gives pion the next request, whole. It also makes the TLS handshake.
-func (c *streamConn) Read(b []byte) (int, error) {
+func (c *streamConn) Read(b []byte) (_ int, err error) {
+	defer func() {
+		if c.front.srv.caught(recover()) {
+			err = net.ErrClosed // pion ends the connection
+		}
+	}()
 	for {
 		req, err := c.nextRequest()
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -226,6 +227,17 @@ func (s *Server) run(cfg pion.ServerConfig) error {
 		return fmt.Errorf("turn: %w", err)
 	}
 	return nil
+}
+
+// survive is deferred by what reads packets: one that we stumble over is dropped.
+func (s *Server) survive() { s.caught(recover()) }
+
+// caught logs a panic and reports whether there was one.
+func (s *Server) caught(p any) bool {
+	if p != nil {
+		s.log.Error("panic in the relay", "panic", p, "stack", string(debug.Stack()))
+	}
+	return p != nil
 }
 
 func (s *Server) closeListeners() {

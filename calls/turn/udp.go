@@ -117,6 +117,7 @@ func (f *udpFront) ReadFrom(b []byte) (int, net.Addr, error) {
 // what one client sent in a burst leaves in one system call. It stops the
 // reader only if there are requests as well.
 func (f *udpFront) fromClients(_ *batch, packets []packet) (stop bool) {
+	defer f.srv.survive()
 	var whose [listenerBatch]*session
 	f.mu.RLock()
 	for i := range packets {
@@ -150,6 +151,7 @@ func (f *udpFront) fromClients(_ *batch, packets []packet) (stop bool) {
 
 // request handles a STUN message and returns what is left for pion to do.
 func (f *udpFront) request(p *packet) []byte {
+	defer f.srv.survive()
 	b := p.payload()
 	if !stun.IsMessage(b) {
 		return nil

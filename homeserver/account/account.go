@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"hearth/auth/password"
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/limit"
 	"hearth/base/mail"
@@ -140,8 +141,8 @@ func New(d *db.DB, o Options) *Engine {
 // cut short. Stop ends it.
 func (e *Engine) Start(ctx context.Context) {
 	ctx, e.stop = context.WithCancel(ctx)
-	e.done.Go(func() { e.finishDeactivations(ctx) })
-	e.done.Go(func() { e.writeSeen(ctx) })
+	contain.Work(ctx, &e.done, e.Log, "deactivations", e.finishDeactivations)
+	contain.Work(ctx, &e.done, e.Log, "devices last seen", e.writeSeen)
 }
 
 // Stop writes what is not yet written and returns when nothing runs any more.

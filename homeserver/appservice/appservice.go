@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/account"
@@ -123,7 +124,7 @@ func (e *Engine) Start(ctx context.Context) {
 		}
 		if s.URL != "" {
 			s.signal()
-			e.done.Go(func() { s.run(ctx, now) })
+			contain.Work(ctx, &e.done, e.Log, "application service "+s.ID, func(ctx context.Context) { s.run(ctx, now) })
 		}
 	}
 }

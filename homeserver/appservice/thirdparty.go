@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"hearth/base/contain"
 	"hearth/matrix/canonjson"
 )
 
@@ -54,12 +55,15 @@ func (e *Engine) askAll(ctx context.Context, want func(*Service) []string) []ans
 	var asking sync.WaitGroup
 	for i := range all {
 		asking.Go(func() {
-			text, err := e.ByID(all[i].service).question(ctx, all[i].path)
+			text, err := contain.Value(func() ([]byte, error) {
+				text, err := e.ByID(all[i].service).question(ctx, all[i].path)
+				if err != nil {
+					return nil, err
+				}
+				return canonjson.Canonical(nil, text, canonjson.Options{Numbers: canonjson.Free})
+			})
 			if err == nil {
-				all[i].text, err = canonjson.Canonical(nil, text, canonjson.Options{Numbers: canonjson.Free})
-			}
-			if err != nil {
-				all[i].text = nil
+				all[i].text = text
 			}
 		})
 	}

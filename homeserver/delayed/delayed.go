@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/room"
@@ -76,7 +77,7 @@ func New(c Config) *Engine {
 // Start begins to send, what is overdue first.
 func (e *Engine) Start(ctx context.Context) {
 	ctx, e.stop = context.WithCancel(ctx)
-	e.done.Go(func() { e.run(ctx) })
+	contain.Work(ctx, &e.done, e.Log, "delayed events", e.run)
 }
 
 // Stop returns when nothing is sent any more. What waits, waits on.
@@ -360,7 +361,7 @@ func (e *Engine) sendAll(ctx context.Context, queue []store.DelayedEvent, now in
 	for _, ids := range rooms {
 		g.Go(func() error {
 			for _, id := range ids {
-				if err := e.sendOne(ctx, id); err != nil {
+				if err := contain.Call(func() error { return e.sendOne(ctx, id) }); err != nil {
 					return err
 				}
 			}

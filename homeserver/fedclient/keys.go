@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/matrix/canonjson"
 	"hearth/matrix/mxid"
 	"hearth/matrix/signing"
@@ -62,10 +63,14 @@ func (k *keyRing) key(ctx context.Context, server mxid.ServerName, id string) (e
 	}
 	// Strangers can have us ask anybody for anything: not more than so often.
 	if !known || now.Sub(r.asked) >= askKeysAgain {
-		ch := k.flight.DoChan(string(server), func() (any, error) { return k.renew(server), nil })
+		ch := k.flight.DoChan(string(server), func() (any, error) {
+			return contain.Value(func() (ring, error) { return k.renew(server), nil })
+		})
 		select {
 		case res := <-ch:
-			r = res.Val.(ring)
+			if r = res.Val.(ring); res.Err != nil {
+				return nil, res.Err
+			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

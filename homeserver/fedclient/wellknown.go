@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/matrix/mxid"
 
 	"golang.org/x/sync/singleflight"
@@ -76,7 +77,9 @@ func (w *wellKnown) delegate(ctx context.Context, host string) mxid.ServerName {
 		return d.to
 	}
 	// Who asks first may go away: others wait for the same answer.
-	ch := w.flight.DoChan(host, func() (any, error) { return w.renew(host, d), nil })
+	ch := w.flight.DoChan(host, func() (any, error) {
+		return contain.Value(func() (delegation, error) { return w.renew(host, d), nil })
+	})
 	select {
 	case res := <-ch:
 		return res.Val.(delegation).to

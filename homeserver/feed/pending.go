@@ -3,6 +3,8 @@ package feed
 import (
 	"context"
 	"time"
+
+	"hearth/base/contain"
 )
 
 // Pending is a request to which there is nothing to tell yet. It holds little
@@ -100,7 +102,10 @@ func (p *Pending) apart(ctx context.Context, last bool) (body []byte, done bool,
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		body, done, err = p.look(ctx, last)
+		err = contain.Call(func() (err error) {
+			body, done, err = p.look(ctx, last)
+			return err
+		})
 	}()
 	<-over
 	return body, done, err

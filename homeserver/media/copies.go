@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/matrix/mxerr"
@@ -80,7 +81,9 @@ func (e *Engine) copyOf(ctx context.Context, w Want) (store.Media, error) {
 	for again := true; ; again = false {
 		w.Wait = max(time.Until(end), 0)
 		// Who asks first may go away: others wait for the same file.
-		ch := e.copies.flight.DoChan(w.Origin+"/"+w.ID, func() (any, error) { return e.fetch(w) })
+		ch := e.copies.flight.DoChan(w.Origin+"/"+w.ID, func() (any, error) {
+			return contain.Value(func() (store.Media, error) { return e.fetch(w) })
+		})
 		select {
 		case res := <-ch:
 			if early := mxerr.From(res.Err).Code == mxerr.NotYetUploaded; early && res.Shared && again && time.Until(end) > time.Second {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 )
@@ -15,7 +16,7 @@ const sweepEvery = 10 * time.Minute
 // Start begins to remove copies that are old or too many, and what a crash left.
 func (e *Engine) Start(context.Context) {
 	c := e.copies
-	c.running.Go(func() {
+	contain.Work(c.life, &c.running, e.Log, "old copies of files", func(context.Context) {
 		for tick := time.NewTicker(sweepEvery); ; {
 			err := errors.Join(e.sweep(c.life), e.Evict(c.life, time.Now()))
 			if err != nil && c.life.Err() == nil {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/netguard"
 	"hearth/base/store"
 	"hearth/matrix/mxerr"
@@ -113,10 +114,13 @@ func (p *Previews) Look(ctx context.Context, text string) (json.RawMessage, erro
 	ch := p.flight.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*previewTimeout)
 		defer cancel()
-		return p.look(ctx, key), nil
+		return contain.Value(func() (preview, error) { return p.look(ctx, key), nil })
 	})
 	select {
 	case res := <-ch:
+		if res.Err != nil {
+			return nil, res.Err
+		}
 		found := res.Val.(preview)
 		return found.data, found.err
 	case <-ctx.Done():

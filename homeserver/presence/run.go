@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 )
@@ -28,7 +29,7 @@ func (e *Engine) Start(ctx context.Context) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	e.stop = cancel
-	e.done.Go(func() { e.run(ctx) })
+	contain.Work(ctx, &e.done, e.Log, "presence", e.run)
 }
 
 // Stop saves what is not yet written and returns when nothing runs any more.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/receipt"
@@ -24,7 +25,7 @@ const (
 func (c *Counter) Start(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	c.stop = cancel
-	c.done.Go(func() {
+	contain.Work(ctx, &c.done, c.Log, "unread counts", func(ctx context.Context) {
 		tick := time.NewTicker(saveEvery)
 		defer tick.Stop()
 		for {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/room"
@@ -58,7 +59,7 @@ func (e *Engine) deliver(id int64, d *delivery) {
 		case <-e.ctx.Done():
 			return
 		}
-		err := e.deliverAll(e.ctx, id, d)
+		err := contain.Call(func() error { return e.deliverAll(e.ctx, id, d) })
 		<-e.slots
 		e.mu.Lock()
 		switch {

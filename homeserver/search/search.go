@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/matrix/canonjson"
@@ -64,7 +65,7 @@ const (
 // Start gives the engine the goroutine that indexes. Stop ends it.
 func (e *Engine) Start(ctx context.Context) {
 	ctx, e.stop = context.WithCancel(ctx)
-	e.done.Go(func() {
+	contain.Work(ctx, &e.done, e.Log, "search index", func(ctx context.Context) {
 		timer := time.NewTimer(every)
 		defer timer.Stop()
 		for {

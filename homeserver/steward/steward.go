@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/directory"
@@ -58,7 +59,7 @@ func New(c Config) *Steward {
 // Start goes on with the jobs that a restart cut short.
 func (s *Steward) Start(ctx context.Context) {
 	ctx, s.stop = context.WithCancel(ctx)
-	s.done.Go(func() { s.run(ctx) })
+	contain.Work(ctx, &s.done, s.Log, "operators' jobs", s.run)
 }
 
 // Stop returns when no job runs any more. What is not done is done after the
@@ -125,16 +126,17 @@ func (s *Steward) save(ctx context.Context, j store.Job) error {
 
 // do does a job. One that the server's end cuts short stays active.
 func (s *Steward) do(ctx context.Context, j store.Job) {
-	var result any
-	var err error
-	switch j.Kind {
-	case KindDelete:
-		result, err = s.deleteJob(ctx, j)
-	case KindPurge:
-		result, err = s.purgeJob(ctx, j)
-	case KindRedact:
-		result, err = s.redactJob(ctx, j)
-	}
+	result, err := contain.Value(func() (any, error) {
+		switch j.Kind {
+		case KindDelete:
+			return s.deleteJob(ctx, j)
+		case KindPurge:
+			return s.purgeJob(ctx, j)
+		case KindRedact:
+			return s.redactJob(ctx, j)
+		}
+		return nil, nil
+	})
 	if ctx.Err() != nil {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth/base/contain"
 	"hearth/base/db"
 	"hearth/base/store"
 	"hearth/homeserver/room"
@@ -55,7 +56,7 @@ func New(c Config) *Engine {
 // Start begins to forget what is over.
 func (e *Engine) Start(ctx context.Context) {
 	ctx, e.stop = context.WithCancel(ctx)
-	e.done.Go(func() {
+	contain.Work(ctx, &e.done, e.Log, "sticky events", func(ctx context.Context) {
 		tick := time.NewTicker(sweepEvery)
 		defer tick.Stop()
 		for {
