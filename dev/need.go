@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -27,6 +26,7 @@ var tools = map[string]tool{
 	"ip":         {"tests make network namespaces", []string{"iproute2"}, inPath("ip")},
 	"coturn":     {"its turnutils_* programs are clients for our TURN server", []string{"coturn"}, inPath("turnutils_uclient")},
 	"chromium":   {"two of its pages talk and call through Hearth", []string{"chromium", "fonts-dejavu-core"}, inPath("chromium")},
+	"npm":        {"the browser tests are JavaScript", []string{"nodejs", "npm"}, inPath("npm")},
 	"postgresql": {"every store and engine test runs on it too", []string{"postgresql"}, func() bool { return postgresBin() != "" }},
 }
 
@@ -73,16 +73,23 @@ func install(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// oldest versions of Node.js that the packages of the browser tests run on.
-const nodeMajor, nodeMinor = 20, 19
+// The oldest Node.js that the packages of the browser tests run on, and the one
+// to take where the system's own is older, as in Debian 12.
+const (
+	nodeMajor, nodeMinor = 20, 19
+	newerNode            = "node@22.23.3"
+)
 
-// installNode runs npm ci for the browser tests unless it already ran for the
-// same lock file. Node itself must be there: the one in Debian 12 is too old.
+// installNode sees to Node.js, and runs npm ci for the browser tests unless it
+// already ran for the same lock file.
 func installNode(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "node", "--version").Output()
-	if err != nil || !newEnough(string(out)) || !inPath("npm")() {
-		return fmt.Errorf("the browser tests need Node.js %d.%d or newer with npm (found: %s); see https://nodejs.org/en/download",
-			nodeMajor, nodeMinor, cmp.Or(strings.TrimSpace(string(out)), "none"))
+	if err := install(ctx, "npm"); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, "node", "--version").Output(); err != nil || !newEnough(string(out)) {
+		if err := installNewerNode(ctx); err != nil {
+			return err
+		}
 	}
 	const dir, stamp = "e2e/browser", "e2e/browser/node_modules/.installed"
 	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
@@ -101,6 +108,26 @@ func installNode(ctx context.Context) error {
 	}
 	return os.WriteFile(stamp, sum, 0o644)
 }
+
+// installNewerNode puts a Node.js in front of the system's, for this process and
+// those that it starts.
+func installNewerNode(ctx context.Context) error {
+	dir, err := toolsDir()
+	if err != nil {
+		return err
+	}
+	bin := filepath.Join(dir, "node_modules", "node", "bin")
+	if _, err := os.Stat(filepath.Join(bin, "node")); err != nil {
+		say("npm install %s", newerNode)
+		if err := shell(ctx, "npm", "install", "--prefix", dir, "--loglevel=error", newerNode).Run(); err != nil {
+			return fmt.Errorf("npm install %s, because the browser tests need Node.js %d.%d or newer: %w", newerNode, nodeMajor, nodeMinor, err)
+		}
+	}
+	return os.Setenv("PATH", bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+}
+
+// toolsDir is where tools go that are not the system's.
+func toolsDir() (string, error) { return filepath.Abs(filepath.Join("artefacts", "tools")) }
 
 // newEnough reads what node --version prints, such as "v20.19.0".
 func newEnough(version string) bool {
@@ -136,7 +163,7 @@ const s3Server = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 // installS3 builds it, unless that was done before, and returns its path.
 func installS3(ctx context.Context) (string, error) {
-	dir, err := filepath.Abs(filepath.Join("artefacts", "tools"))
+	dir, err := toolsDir()
 	if err != nil {
 		return "", err
 	}
