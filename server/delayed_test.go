@@ -202,6 +202,10 @@ func TestDelayedEventsAreBounded(t *testing.T) {
 			t.Errorf("a delay of %d: %v", delay, err)
 		}
 	}
+	now := map[string]any{"delay_ms": delayed.MaxDelay.Milliseconds() + 1, "content": struct{}{}}
+	if err := alice.Do(t.Context(), http.MethodPut, fmt.Sprintf("%s/rooms/%s/delayed_event/org.example/0", msc4140, url.PathEscape(r)), now, nil); !is(err, 403, "M_FORBIDDEN") {
+		t.Errorf("a delay that is too long, where clients will schedule: %v", err)
+	}
 	for i := range delayed.MaxScheduled {
 		if err := send(delayed.MaxDelay.Milliseconds(), i); err != nil {
 			t.Fatal(err)
@@ -257,6 +261,71 @@ func TestDelayedEventsSurviveRestarts(t *testing.T) {
 			listen(t, alice, r, "to come")
 		})
 	}
+}
+
+// TestMessagesThatDestroyThemselves: a redaction can be scheduled like any event,
+// in rooms of every version.
+func TestMessagesThatDestroyThemselves(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		alice := h.user(t, "alice")
+		for _, version := range []string{"10", "12"} {
+			var made struct {
+				RoomID string `json:"room_id"`
+			}
+			if err := alice.Do(t.Context(), http.MethodPost, v3+"/createRoom", map[string]string{"room_version": version}, &made); err != nil {
+				t.Fatal(err)
+			}
+			in := "/rooms/" + url.PathEscape(made.RoomID)
+			for txn, form := range map[string]struct {
+				path string
+				body func(target map[string]string) any
+			}{
+				"a": {v3 + in + "/send/m.room.redaction/a?org.matrix.msc4140.delay=3600000", func(target map[string]string) any { return target }},
+				"b": {msc4140 + in + "/delayed_event/m.room.redaction/b", func(target map[string]string) any {
+					return map[string]any{"delay_ms": 3600000, "content": target}
+				}},
+			} {
+				var said struct {
+					ID string `json:"event_id"`
+				}
+				if err := alice.Do(t.Context(), http.MethodPut, v3+in+"/send/m.room.message/said-"+txn, map[string]string{"body": "burn this"}, &said); err != nil {
+					t.Fatal(err)
+				}
+				var later struct {
+					ID string `json:"delay_id"`
+				}
+				if err := alice.Do(t.Context(), http.MethodPut, form.path, form.body(map[string]string{"redacts": said.ID}), &later); err != nil {
+					t.Fatal(err)
+				}
+				if err := act(t, h, later.ID, "send"); err != nil {
+					t.Errorf("version %s, form %s: %v", version, txn, err)
+				}
+				var left struct{ Content map[string]any }
+				if err := alice.Do(t.Context(), http.MethodGet, v3+in+"/event/"+url.PathEscape(said.ID), nil, &left); err != nil || len(left.Content) != 0 {
+					t.Errorf("version %s, form %s: %v is left, %v", version, txn, left.Content, err)
+				}
+			}
+		}
+	})
+}
+
+// TestGuestsLeaveCalls: guests are in calls too (MSC4140, "Guest accounts").
+func TestGuestsLeaveCalls(t *testing.T) {
+	h := newHouse(t, "", func(cfg *config.Config) { cfg.Registration.Guests = true })
+	alice, guest := h.user(t, "alice"), h.guest(t)
+	r := room(t, alice)
+	if err := alice.Do(t.Context(), http.MethodPut, v3+"/rooms/"+url.PathEscape(r)+"/state/m.room.guest_access", map[string]string{"guest_access": "can_join"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := guest.Do(t.Context(), http.MethodPost, v3+"/join/"+url.PathEscape(r), struct{}{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]any{"delay_ms": 1, "content": map[string]string{"body": "the guest has left"}}
+	if err := guest.Do(t.Context(), http.MethodPut, fmt.Sprintf("%s/rooms/%s/delayed_event/m.room.message/a", msc4140, url.PathEscape(r)), left, nil); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, alice, r, "the guest has left")
+	delaysOf(t, guest, "")
 }
 
 // is reports whether err is an answer with a status and an errcode.

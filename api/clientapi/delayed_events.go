@@ -23,18 +23,18 @@ func (a *Rooms) delayedEventRoutes() []httpx.Route {
 	return []httpx.Route{{
 		Pattern: "PUT /rooms/{roomId}/delayed_event/{eventType}/{txnId}",
 		In:      []string{"/_matrix/client/unstable/org.matrix.msc4140", "/_matrix/client/v3"},
-		Auth:    httpx.User,
+		Auth:    httpx.Guest,
 		Limit:   "send",
 		Handler: httpx.JSON(a.scheduleEvent),
 	}, {
 		Pattern: "GET /delayed_events",
 		In:      msc4140,
-		Auth:    httpx.User,
+		Auth:    httpx.Guest,
 		Handler: httpx.JSON(a.getDelayedEvents),
 	}, {
 		Pattern: "GET /delayed_events/{delayId}",
 		In:      msc4140,
-		Auth:    httpx.User,
+		Auth:    httpx.Guest,
 		Handler: httpx.JSON(a.getDelayedEvent),
 	}, {
 		// The id is the key: a server that watches calls acts for clients that are
@@ -62,11 +62,12 @@ type delayIDRes struct {
 
 // delayOf reads the delay of a request to send or to set state, 0 for none.
 func delayOf(r *http.Request) (time.Duration, error) {
-	s := r.URL.Query().Get("org.matrix.msc4140.delay")
-	if s == "" {
+	const name = "org.matrix.msc4140.delay"
+	q := r.URL.Query()
+	if !q.Has(name) {
 		return 0, nil
 	}
-	ms, err := strconv.ParseInt(s, 10, 64)
+	ms, err := strconv.ParseInt(q.Get(name), 10, 64)
 	if err != nil || ms <= 0 {
 		return 0, mxerr.New(mxerr.InvalidParam, "The delay must be a number of milliseconds, more than 0")
 	}
@@ -87,13 +88,17 @@ func (a *Rooms) later(ctx context.Context, r *http.Request, delay time.Duration,
 	if err != nil {
 		return nil, err
 	}
+	ts, err := givenTime(r)
+	if err != nil {
+		return nil, err
+	}
 	txn := r.PathValue("txnId")
 	if txn != "" {
 		txn = r.PathValue("roomId") + " " + r.PathValue("eventType") + " " + txn
 	}
 	id, err := a.Delayed.Schedule(ctx, delayed.Request{
 		User: who.User, Device: who.Device, TxnID: txn, RoomID: r.PathValue("roomId"), Type: r.PathValue("eventType"),
-		StateKey: stateKey, Content: content, Sticky: sticky, Delay: delay,
+		StateKey: stateKey, Content: content, Sticky: sticky, Timestamp: ts, Delay: delay,
 	})
 	if err != nil {
 		return nil, a.outside(ctx, err, r.PathValue("roomId"), who.User)
@@ -119,8 +124,10 @@ func (a *Rooms) scheduleEvent(ctx context.Context, r *http.Request, req schedule
 	if len(req.Content) == 0 {
 		return nil, missing("content")
 	}
-	ms := max(min(*req.DelayMS, delayed.MaxDelay.Milliseconds()+1), 0)
-	return a.later(ctx, r, time.Duration(ms)*time.Millisecond, req.StateKey, req.Content)
+	if *req.DelayMS > delayed.MaxDelay.Milliseconds() {
+		return nil, mxerr.New(mxerr.Forbidden, "An event can be delayed by %d milliseconds at most", delayed.MaxDelay.Milliseconds())
+	}
+	return a.later(ctx, r, time.Duration(max(*req.DelayMS, 0))*time.Millisecond, req.StateKey, req.Content)
 }
 
 type delayedEvent struct {

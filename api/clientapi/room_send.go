@@ -50,7 +50,7 @@ func (a *Rooms) sendMessage(ctx context.Context, r *http.Request, body json.RawM
 		return nil, err
 	}
 	if d.Type == "m.room.redaction" {
-		if d.Redacts, d.Content, err = takeRedacts(body); err != nil {
+		if err := d.TakeRedacts(); err != nil {
 			return nil, err
 		}
 	}
@@ -94,18 +94,4 @@ func (a *Rooms) send(ctx context.Context, roomID string, d room.Draft) (httpx.Ra
 		return nil, a.outside(ctx, err, roomID, d.Sender)
 	}
 	return eventIDAnswer(ev.ID), nil
-}
-
-// takeRedacts takes the target of a redaction out of its content. The engine
-// puts it where the room's version wants it.
-func takeRedacts(body json.RawMessage) (target string, content json.RawMessage, err error) {
-	content, err = canonjson.Canonical(nil, body, canonjson.Options{Numbers: canonjson.Loose})
-	if err != nil {
-		return "", nil, &mxerr.Error{Code: mxerr.BadJSON, Text: "Event content: " + err.Error(), Cause: err}
-	}
-	target, ok := canonjson.GetString(content, "redacts")
-	if !ok || target == "" {
-		return "", nil, mxerr.New(mxerr.MissingParam, "redacts must name the event to redact")
-	}
-	return target, canonjson.Without(nil, content, "redacts"), nil
 }

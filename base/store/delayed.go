@@ -14,6 +14,7 @@ type DelayedEvent struct {
 	StateKey          *string
 	Content           []byte
 	Sticky            int64 // ms, 0 for what is not sticky
+	Timestamp         int64 // ms, what an application service gave; 0 for the time of sending
 	Delay             int64 // ms
 	Scheduled         int64 // ms
 	RunAt             int64 // ms
@@ -24,19 +25,19 @@ type DelayedEvent struct {
 
 func (e *DelayedEvent) columns() []any {
 	return []any{
-		&e.ID, &e.User, &e.Device, &e.Txn, &e.RoomID, &e.Type, &e.StateKey, &e.Content, &e.Sticky, &e.Delay, &e.Scheduled, &e.RunAt, &e.Done, &e.EventID, &e.Error,
+		&e.ID, &e.User, &e.Device, &e.Txn, &e.RoomID, &e.Type, &e.StateKey, &e.Content, &e.Sticky, &e.Timestamp, &e.Delay, &e.Scheduled, &e.RunAt, &e.Done, &e.EventID, &e.Error,
 	}
 }
 
-const delayedColumns = `id, usr, device, txn, room_id, type, state_key, content, sticky, delay, scheduled, run_at, done, event_id, error`
+const delayedColumns = `id, usr, device, txn, room_id, type, state_key, content, sticky, ts, delay, scheduled, run_at, done, event_id, error`
 
 // SetDelayedEvent stores an event, or what became of it.
 func SetDelayedEvent(tx *db.Tx, e DelayedEvent) error {
 	return tx.Exec(`
-		INSERT INTO delayed_events (`+delayedColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		INSERT INTO delayed_events (`+delayedColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		ON CONFLICT (id) DO UPDATE SET scheduled = excluded.scheduled, run_at = excluded.run_at, done = excluded.done,
 			event_id = excluded.event_id, error = excluded.error`,
-		e.ID, e.User, e.Device, e.Txn, e.RoomID, e.Type, e.StateKey, e.Content, e.Sticky, e.Delay, e.Scheduled, e.RunAt, e.Done, e.EventID, e.Error)
+		e.ID, e.User, e.Device, e.Txn, e.RoomID, e.Type, e.StateKey, e.Content, e.Sticky, e.Timestamp, e.Delay, e.Scheduled, e.RunAt, e.Done, e.EventID, e.Error)
 }
 
 // DelayedEventByID returns an event, or db.ErrNoRow.

@@ -94,7 +94,7 @@ type Request struct {
 	RoomID, Type        string
 	StateKey            *string // nil for a message
 	Content             json.RawMessage
-	Sticky              int64 // see room.Draft
+	Sticky, Timestamp   int64 // see room.Draft
 	Delay               time.Duration
 }
 
@@ -151,15 +151,15 @@ func (e *Engine) Schedule(ctx context.Context, r Request) (id string, err error)
 		tx.AfterCommit(e.wake)
 		return store.SetDelayedEvent(tx, store.DelayedEvent{
 			ID: id, User: r.User, Device: r.Device, Txn: r.TxnID, RoomID: r.RoomID, Type: r.Type, StateKey: r.StateKey, Content: r.Content,
-			Sticky: r.Sticky,
-			Delay:  r.Delay.Milliseconds(), Scheduled: now.UnixMilli(), RunAt: now.UnixMilli() + r.Delay.Milliseconds(), Error: []byte{},
+			Sticky: r.Sticky, Timestamp: r.Timestamp,
+			Delay: r.Delay.Milliseconds(), Scheduled: now.UnixMilli(), RunAt: now.UnixMilli() + r.Delay.Milliseconds(), Error: []byte{},
 		})
 	})
 	return id, err
 }
 
-// tooLong is the one answer to a long delay that clients understand today; they
-// read the unstable fields.
+// tooLong is the one answer to a long delay that clients understand today, which
+// schedule by a query parameter; they read the unstable fields.
 func tooLong() error {
 	e := mxerr.New(mxerr.Unknown, "An event can be delayed by %d milliseconds at most", MaxDelay.Milliseconds()).WithStatus(http.StatusBadRequest)
 	e.Fields = map[string]any{
@@ -245,9 +245,16 @@ func (e *Engine) send(ctx context.Context, ev store.DelayedEvent) (eventID strin
 			return "", err
 		}
 	}
-	sent, err := e.Rooms.Send(ctx, ev.RoomID, room.Draft{
-		Sender: ev.User, Type: ev.Type, StateKey: ev.StateKey, Content: ev.Content, Sticky: ev.Sticky, Device: room.DelayedDevice, TxnID: ev.ID,
-	})
+	d := room.Draft{
+		Sender: ev.User, Type: ev.Type, StateKey: ev.StateKey, Content: ev.Content, Sticky: ev.Sticky, Timestamp: ev.Timestamp,
+		Device: room.DelayedDevice, TxnID: ev.ID,
+	}
+	if d.Type == "m.room.redaction" && d.StateKey == nil {
+		if err := d.TakeRedacts(); err != nil {
+			return "", err
+		}
+	}
+	sent, err := e.Rooms.Send(ctx, ev.RoomID, d)
 	if err != nil {
 		return "", err
 	}

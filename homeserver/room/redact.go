@@ -5,9 +5,27 @@ import (
 
 	"hearth/base/store"
 	"hearth/matrix/authrules"
+	"hearth/matrix/canonjson"
 	"hearth/matrix/mxerr"
 	"hearth/matrix/pdu"
 )
+
+// TakeRedacts takes the target of a redaction out of its content, where clients
+// put it. Sending puts it where the room's version wants it.
+//
+// Errors: M_MISSING_PARAM for no target, M_BAD_JSON.
+func (d *Draft) TakeRedacts() error {
+	content, err := canonjson.Canonical(nil, d.Content, canonjson.Options{Numbers: canonjson.Loose})
+	if err != nil {
+		return &mxerr.Error{Code: mxerr.BadJSON, Text: "Event content: " + err.Error(), Cause: err}
+	}
+	target, ok := canonjson.GetString(content, "redacts")
+	if !ok || target == "" {
+		return mxerr.New(mxerr.MissingParam, "redacts must name the event to redact")
+	}
+	d.Redacts, d.Content = target, canonjson.Without(nil, content, "redacts")
+	return nil
+}
 
 // redactable returns the event that a redaction may remove. Senders may redact
 // what they sent, others need the power level

@@ -10,6 +10,7 @@ CREATE TABLE delayed_events (
 	state_key TEXT,
 	content BYTEA NOT NULL,
 	sticky BIGINT NOT NULL, -- ms, 0 for what is not sticky
+	ts BIGINT NOT NULL, -- ms, 0 for the time of sending
 	delay BIGINT NOT NULL, -- ms
 	scheduled BIGINT NOT NULL, -- ms
 	run_at BIGINT NOT NULL, -- ms
