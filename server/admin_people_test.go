@@ -265,3 +265,54 @@ func TestClosedRooms(t *testing.T) {
 		ask(t, bob, "POST", at+"/join", nil)
 	})
 }
+
+// TestOperatorReadsHistory: an operator reads a room from its beginning unless the
+// tool asks otherwise, and a filter does not make pages empty.
+func TestOperatorReadsHistory(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		root, alice := h.operatorOf(t), h.user(t, "alice")
+		id := room(t, alice)
+		for i := range 30 {
+			if _, err := say(t.Context(), alice, id, fmt.Sprint(i), "words"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := admin + "/rooms/" + url.PathEscape(id) + "/messages"
+		only := "&filter=" + url.QueryEscape(`{"types":["m.room.create"]}`)
+		for _, query := range []string{"?limit=1", "?dir=f&limit=1", "?dir=b&limit=2" + only, "?limit=2" + only} {
+			page := ask(t, root, "GET", path+query, nil)
+			chunk := page["chunk"].([]any)
+			if len(chunk) != 1 || chunk[0].(map[string]any)["type"] != "m.room.create" || page["start"] == "" {
+				t.Errorf("%s: %v", query, page)
+			}
+		}
+		page := ask(t, root, "GET", path+"?limit=20", nil)
+		next := ask(t, root, "GET", path+"?limit=100&from="+page["end"].(string), nil)
+		if all := len(page["chunk"].([]any)) + len(next["chunk"].([]any)); next["end"] != nil || all != len(ask(t, root, "GET", path+"?limit=1000", nil)["chunk"].([]any)) {
+			t.Errorf("two pages have %d events, then %v", all, next["end"])
+		}
+		refused(t, root, "GET", path+"?dir=x", nil, "M_INVALID_PARAM")
+		refused(t, root, "GET", admin+"/rooms?order_by=luck", nil, "M_INVALID_PARAM")
+	})
+}
+
+// TestOperatorClosesAnAccount: a name is only gone where the account is erased.
+func TestOperatorClosesAnAccount(t *testing.T) {
+	h := newHouse(t, "", nil)
+	root, alice := h.operatorOf(t), h.user(t, "alice")
+	ask(t, alice, "PUT", v3+"/profile/@alice:example.test/displayname", map[string]string{"displayname": "Alice A."})
+	ask(t, root, "POST", admin+"/deactivate/@alice:example.test", map[string]bool{"erase": false})
+	path := "/_synapse/admin/v2/users/@alice:example.test"
+	if u := ask(t, root, "GET", path, nil); u["displayname"] != "Alice A." || u["erased"] != false {
+		t.Errorf("a closed account: %v", u)
+	}
+	refused(t, root, "GET", v3+"/profile/@alice:example.test", nil, "M_NOT_FOUND")
+	ask(t, root, "PUT", path, map[string]any{"deactivated": false, "password": "back again"})
+	if p := ask(t, root, "GET", v3+"/profile/@alice:example.test", nil); p["displayname"] != "Alice A." {
+		t.Errorf("the account that is open again: %v", p)
+	}
+	ask(t, root, "POST", admin+"/deactivate/@alice:example.test", map[string]bool{"erase": true})
+	if u := ask(t, root, "GET", path, nil); u["displayname"] != nil || u["erased"] != true {
+		t.Errorf("an erased account: %v", u)
+	}
+}

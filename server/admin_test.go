@@ -111,7 +111,7 @@ func TestOperatorSeesRooms(t *testing.T) {
 		if s := ask(t, root, http.MethodGet, path+"/state?type=m.room.name", nil)["state"].([]any); len(s) != 1 {
 			t.Errorf("state: %v", s)
 		}
-		if m := ask(t, root, http.MethodGet, path+"/messages?limit=1", nil); m["chunk"].([]any)[0].(map[string]any)["event_id"] != id || m["end"] == nil {
+		if m := ask(t, root, http.MethodGet, path+"/messages?dir=b&limit=1", nil); m["chunk"].([]any)[0].(map[string]any)["event_id"] != id || m["end"] == nil {
 			t.Errorf("messages: %v", m)
 		}
 		if c := ask(t, root, http.MethodGet, path+"/context/"+url.PathEscape(id), nil); c["event"].(map[string]any)["event_id"] != id || len(c["events_before"].([]any)) == 0 {
@@ -135,7 +135,7 @@ func TestOperatorSeesRooms(t *testing.T) {
 			t.Errorf("alice's memberships: %v", m)
 		}
 		refused(t, root, http.MethodGet, admin+"/rooms/!none:example.test", nil, "M_NOT_FOUND")
-		refused(t, root, http.MethodGet, admin+"/rooms?order_by=colour", nil, "M_UNKNOWN")
+		refused(t, root, http.MethodGet, admin+"/rooms?order_by=colour", nil, "M_INVALID_PARAM")
 		refused(t, alice, http.MethodGet, admin+"/rooms", nil, "M_FORBIDDEN")
 	})
 }

@@ -115,6 +115,14 @@ func TestReportsReachTheOperator(t *testing.T) {
 				t.Errorf("%s is %v, want %v", field, one[field], want)
 			}
 		}
+		for query, want := range map[string]float64{
+			"user_id=ALICE": 1, "user_id=bob": 0, "event_sender_user_id=ob:exam": 1, "room_id=" + url.QueryEscape(id[1:6]): 1, "room_id=%25": 0,
+		} {
+			if got := ask(t, root, http.MethodGet, admin+"/event_reports?"+query, nil)["total"]; got != want {
+				t.Errorf("reports with %s: %v, want %v", query, got, want)
+			}
+		}
+		refused(t, root, http.MethodGet, admin+"/event_reports?dir=x", nil, "M_INVALID_PARAM")
 		report := admin + "/event_reports/" + url.PathEscape(jsonNumber(one["id"]))
 		if d := ask(t, root, http.MethodGet, report, nil); d["event_json"] == nil {
 			t.Errorf("detail: %v", d)

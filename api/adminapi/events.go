@@ -26,7 +26,12 @@ func (a *API) eventRoutes() []httpx.Route {
 	}
 }
 
-// getMessages is a page of a room's history, whoever may see it.
+// maxScan bounds the events that a page of a room's history looks at to find some
+// that its filter lets through.
+const maxScan = 2000
+
+// getMessages is a page of a room's history, whoever may see it. As with Synapse
+// it begins with the oldest, unless dir says otherwise.
 func (a *API) getMessages(ctx context.Context, r *http.Request, _ httpx.None) (httpx.Raw, error) {
 	rm, err := a.room(ctx, r)
 	if err != nil {
@@ -40,48 +45,53 @@ func (a *API) getMessages(ctx context.Context, r *http.Request, _ httpx.None) (h
 	if err != nil {
 		return nil, err
 	}
-	q := r.URL.Query()
-	backward := q.Get("dir") != "f"
-	from := int64(math.MinInt64)
-	if backward {
-		from = math.MaxInt64 - 1
+	backward := false
+	if err := direction(r, &backward); err != nil {
+		return nil, err
 	}
-	start := q.Get("from")
+	at := int64(math.MinInt64)
+	if backward {
+		at = rm.LastPos()
+	}
+	start := r.URL.Query().Get("from")
 	if start != "" {
-		if from, err = feed.ParsePlace(start); err != nil {
+		if at, err = feed.ParsePlace(start); err != nil {
 			return nil, err
 		}
 	}
-	var events []*room.Event
-	if backward {
-		events, err = a.Rooms.Before(ctx, rm, from+1, math.MinInt64, limit)
-	} else {
-		events, err = a.Rooms.After(ctx, rm, from, math.MaxInt64, limit)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if start == "" && len(events) > 0 {
-		start = feed.PlaceToken(events[0].Ord)
-	}
-	end := ""
-	if len(events) == limit && limit > 0 {
-		last := events[len(events)-1].Ord
+	from := at
+	var wanted []*room.Event
+	more := limit > 0
+	for seen := 0; more && len(wanted) < limit && seen < maxScan; {
+		n := limit - len(wanted)
+		var events []*room.Event
 		if backward {
-			last--
+			events, err = a.Rooms.Before(ctx, rm, at+1, math.MinInt64, n)
+		} else {
+			events, err = a.Rooms.After(ctx, rm, at, math.MaxInt64, n)
 		}
-		end = feed.PlaceToken(last)
+		if err != nil {
+			return nil, err
+		}
+		for _, ev := range events {
+			if filter == nil || filter.Match(ev.Type, ev.Sender, hasURL(ev)) {
+				wanted = append(wanted, ev)
+			}
+			at = ev.Ord
+			if backward {
+				at--
+			}
+		}
+		more = len(events) == n
+		seen += len(events)
 	}
-	wanted := events[:0:0]
-	for _, ev := range events {
-		if filter == nil || filter.Match(ev.Type, ev.Sender, hasURL(ev)) {
-			wanted = append(wanted, ev)
-		}
+	if start == "" {
+		start = feed.PlaceToken(max(from, 0))
 	}
 	out, err := a.encoder().AppendArray(ctx, []byte(`{"chunk":`), rm, nil, wanted)
 	out = canonjson.Quote(append(out, `,"start":`...), start)
-	if end != "" {
-		out = canonjson.Quote(append(out, `,"end":`...), end)
+	if more {
+		out = canonjson.Quote(append(out, `,"end":`...), feed.PlaceToken(at))
 	}
 	return append(out, '}'), err
 }

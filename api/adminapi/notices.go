@@ -68,7 +68,10 @@ func (a *API) sendNotice(ctx context.Context, r *http.Request, req noticeReq) (e
 // reportPage reads what of the reports is asked for.
 func reportPage(r *http.Request, kind string) (f store.ReportFilter, err error) {
 	q := r.URL.Query()
-	f = store.ReportFilter{Kind: kind, Reporter: q.Get("user_id"), RoomID: q.Get("room_id"), Backward: q.Get("dir") != "f"}
+	f = store.ReportFilter{Kind: kind, Reporter: q.Get("user_id"), RoomID: q.Get("room_id"), Backward: true}
+	if err = direction(r, &f.Backward); err != nil {
+		return f, err
+	}
 	if kind == "event" {
 		f.Target = q.Get("event_sender_user_id")
 	} else {
@@ -96,7 +99,7 @@ type eventReport struct {
 
 func (a *API) eventReportOf(ctx context.Context, r store.Report) eventReport {
 	out := eventReport{
-		ID: r.ID, ReceivedTS: r.At, RoomID: r.RoomID, EventID: r.EventID, UserID: r.Reporter, Reason: orNull(r.Reason), Score: &r.Score, Sender: r.Target,
+		ID: r.ID, ReceivedTS: r.At, RoomID: r.RoomID, EventID: r.EventID, UserID: r.Reporter, Reason: orNull(r.Reason), Score: r.Score, Sender: r.Target,
 	}
 	if d, err := a.Steward.Details(ctx, r.RoomID); err == nil && d != nil { // the room may be gone
 		out.Name, out.CanonicalAlias = d.Name, d.CanonicalAlias

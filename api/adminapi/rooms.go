@@ -42,17 +42,13 @@ func (a *API) listRooms(ctx context.Context, r *http.Request, _ httpx.None) (res
 	q := r.URL.Query()
 	query := steward.Query{Search: q.Get("search_term"), Order: q.Get("order_by")}
 	if _, given := q["search_term"]; given && query.Search == "" {
-		return res, bad("search_term cannot be an empty string")
+		return res, mxerr.New(mxerr.InvalidParam, "search_term cannot be an empty string")
 	}
 	if query.Order != "" && !steward.Orders(query.Order) {
-		return res, bad("Unknown value for order_by: " + query.Order)
+		return res, mxerr.New(mxerr.InvalidParam, "Unknown value for order_by: %s", query.Order)
 	}
-	switch q.Get("dir") {
-	case "", "f":
-	case "b":
-		query.Backward = true
-	default:
-		return res, bad("Unknown direction: " + q.Get("dir"))
+	if err := direction(r, &query.Backward); err != nil {
+		return res, err
 	}
 	if query.From, err = httpx.IntQuery(r, "from", 0, 1<<30); err != nil {
 		return res, err

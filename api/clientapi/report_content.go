@@ -47,7 +47,7 @@ func (a *Reports) Routes() []httpx.Route {
 
 type reportReq struct {
 	Reason string `json:"reason"`
-	Score  int64  `json:"score"` // -100 (very bad) to 0
+	Score  *int64 `json:"score"` // -100 (very bad) to 0
 }
 
 // reportRoom: client-server-api/#post_matrixclientv3roomsroomidreport. That a room
@@ -65,7 +65,7 @@ func (a *Reports) reportRoom(ctx context.Context, r *http.Request, req reportReq
 
 // reportEvent: client-server-api/#post_matrixclientv3roomsroomidreporteventid
 func (a *Reports) reportEvent(ctx context.Context, r *http.Request, req reportReq) (empty, error) {
-	if req.Score < -100 || req.Score > 0 {
+	if req.Score != nil && (*req.Score < -100 || *req.Score > 0) {
 		return empty{}, mxerr.New(mxerr.InvalidParam, "score must be from -100 to 0")
 	}
 	s, ev, err := a.Rooms.visibleEvent(ctx, r.PathValue("roomId"), r.PathValue("eventId"))

@@ -15,8 +15,8 @@ type Report struct {
 	EventID  string
 	Target   string // the user who was reported, or sent the event
 	Reason   string
-	Score    int64
-	At       int64 // ms
+	Score    *int64 // nil for none
+	At       int64  // ms
 }
 
 func (r *Report) columns() []any {
@@ -31,18 +31,20 @@ func AddReport(tx *db.Tx, r Report) error {
 		r.ID, r.Kind, r.Reporter, r.RoomID, r.EventID, r.Target, r.Reason, r.Score, r.At)
 }
 
-// ReportFilter says which reports to list; "" stands for all.
+// ReportFilter says which reports to list.
 type ReportFilter struct {
-	Kind, Reporter, Target, RoomID string
-	Backward                       bool // the newest first
-	From, Limit                    int
+	Kind                     string
+	Reporter, Target, RoomID string // parts of ids, "" for all
+	Backward                 bool   // the newest first
+	From, Limit              int
 }
 
 // Reports returns a page of reports, and how many there are in all.
 func Reports(tx *db.Tx, f ReportFilter) (page []Report, total int64, err error) {
 	const where = `
-		WHERE kind = $1 AND ($2 = '' OR reporter = $2) AND ($3 = '' OR target = $3) AND ($4 = '' OR room_id = $4)`
-	total, err = db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM reports `+where, f.Kind, f.Reporter, f.Target, f.RoomID)
+		WHERE kind = $1 AND LOWER(reporter) LIKE $2 ESCAPE '\' AND LOWER(target) LIKE $3 ESCAPE '\' AND LOWER(room_id) LIKE $4 ESCAPE '\'`
+	args := []any{f.Kind, "%" + like(f.Reporter) + "%", "%" + like(f.Target) + "%", "%" + like(f.RoomID) + "%"}
+	total, err = db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM reports `+where, args...)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -51,7 +53,7 @@ func Reports(tx *db.Tx, f ReportFilter) (page []Report, total int64, err error) 
 		order = ` ORDER BY id DESC `
 	}
 	page, err = db.All(tx, (*Report).columns, `SELECT `+reportColumns+` FROM reports `+where+order+
-		`LIMIT `+strconv.Itoa(f.Limit)+` OFFSET `+strconv.Itoa(f.From), f.Kind, f.Reporter, f.Target, f.RoomID)
+		`LIMIT `+strconv.Itoa(f.Limit)+` OFFSET `+strconv.Itoa(f.From), args...)
 	return page, total, err
 }
 

@@ -18,9 +18,10 @@ func (e *Engine) DeactivateSelf(ctx context.Context, s *Session, erase bool, aut
 }
 
 // Deactivate closes the account of a user, given by id or localpart: password,
-// devices, tokens and profile are gone, and the user leaves all rooms. The name
-// is never given to anybody else. With erase, what the user wrote is hidden from
-// those who join later. An unknown user is M_NOT_FOUND.
+// devices and tokens are gone, nobody sees the profile, and the user leaves all
+// rooms. The name is never given to anybody else. With erase the profile is gone
+// too, and what the user wrote is hidden from those who join later. An unknown
+// user is M_NOT_FOUND.
 func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error {
 	var u store.User
 	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
@@ -50,8 +51,8 @@ func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error 
 	return nil
 }
 
-// part takes a deactivated user out of all rooms and deletes the profile, which
-// the rooms may have shown until then.
+// part takes a deactivated user out of all rooms and deletes an erased profile,
+// which the rooms may have shown until then.
 func (e *Engine) part(ctx context.Context, user string) {
 	err := e.OnDeactivate(ctx, mxid.UserID(user))
 	if err == nil {
@@ -60,8 +61,10 @@ func (e *Engine) part(ctx context.Context, user string) {
 			if err != nil || !u.Deactivated {
 				return err // reactivated by the operator meanwhile
 			}
-			if err := store.DeleteProfile(tx, user); err != nil {
-				return err
+			if u.Erased {
+				if err := store.DeleteProfile(tx, user); err != nil {
+					return err
+				}
 			}
 			u.Parting = false
 			return store.UpdateUser(tx, u)

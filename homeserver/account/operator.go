@@ -130,7 +130,7 @@ func (e *Engine) Change(ctx context.Context, user string, c Change) error {
 }
 
 // Reactivate opens a closed account again, with a new password or, if that is
-// "", with none. It has lost its devices, rooms and profile.
+// "", with none. It has lost its devices and rooms.
 func (e *Engine) Reactivate(ctx context.Context, user, password string) error {
 	hashed, err := e.hashNew(ctx, password)
 	if err != nil {

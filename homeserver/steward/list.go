@@ -123,7 +123,8 @@ type Query struct {
 	From, Limit   int
 }
 
-// orders compare rooms. Names that rooms may lack come first without.
+// orders compare rooms as Synapse does, which begins with the largest sizes and
+// versions. Names that rooms may lack come first without.
 var orders = map[string]func(a, b *Room) int{
 	"name":                 byText(func(r *Room) *string { return r.Name }),
 	"canonical_alias":      byText(func(r *Room) *string { return r.CanonicalAlias }),
@@ -132,7 +133,7 @@ var orders = map[string]func(a, b *Room) int{
 	"join_rules":           byText(func(r *Room) *string { return r.JoinRules }),
 	"guest_access":         byText(func(r *Room) *string { return r.GuestAccess }),
 	"history_visibility":   byText(func(r *Room) *string { return r.History }),
-	"version":              byText(func(r *Room) *string { return &r.Version }),
+	"version":              func(a, b *Room) int { return cmp.Compare(b.Version, a.Version) },
 	"joined_members":       func(a, b *Room) int { return cmp.Compare(b.Joined, a.Joined) },
 	"joined_local_members": func(a, b *Room) int { return cmp.Compare(b.JoinedLocal, a.JoinedLocal) },
 	"state_events":         func(a, b *Room) int { return cmp.Compare(b.StateEvents, a.StateEvents) },

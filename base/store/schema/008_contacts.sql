@@ -16,7 +16,7 @@ CREATE TABLE reports (
 	event_id TEXT NOT NULL,
 	target TEXT NOT NULL, -- the user who was reported, or sent the event
 	reason TEXT NOT NULL,
-	score BIGINT NOT NULL,
+	score BIGINT, -- NULL for none
 	at BIGINT NOT NULL -- ms
 );
 CREATE INDEX reports_kind ON reports (kind, id);
