@@ -54,6 +54,8 @@ func TestAnimatedThumbnails(t *testing.T) {
 		{"large, as the server likes", animation(t, 640, 480, 4), "", "image/png", 1, 320, 240, 0},
 		{"small, moving", animation(t, 64, 48, 4), "&animated=true", "image/gif", 4, 64, 48, 47},
 		{"small, still", animation(t, 64, 48, 4), "&animated=false", "image/png", 1, 64, 48, 0},
+		{"small, as the server likes", animation(t, 64, 48, 4), "", "image/png", 1, 64, 48, 0},
+		{"small, one frame", animation(t, 64, 48, 1), "", "image/gif", 1, 64, 48, 0},
 		{"too many frames", animation(t, 640, 640, 600), "&animated=true", "image/png", 1, 240, 240, 0},
 		{"too many pixels", animation(t, 6000, 6000, 3), "&animated=true", "image/png", 1, 240, 240, 0},
 	} {
@@ -81,6 +83,23 @@ func TestAnimatedThumbnails(t *testing.T) {
 		red, _, _, last := g.Image[tc.frames-1].At(1, tc.x).RGBA()
 		if first != 0 || last == 0 || red>>8 < 190 {
 			t.Errorf("%s: the frames do not build up: %d, then %d of red %d", tc.name, first, last, red>>8)
+		}
+	}
+}
+
+// TestAnimatedPNG: an animation may be shown where one is asked for, and only there.
+func TestAnimatedPNG(t *testing.T) {
+	file, err := base64.StdEncoding.DecodeString("iVBORw0KGgoAAAANSUhEUgAAAAQAAAACCAIAAADwyuo0AAAACGFjVEwAAAACAAAAAPONk3AAAAAaZmNUTAAAAAAAAAAEAAAAAgAAAAAAAAAAAAEACgAAdYjXEwAAABBJREFUeJxj/M+AAExIbAYAGTUBAxsvSxIAAAAaZmNUTAAAAAEAAAAEAAAAAgAAAAAAAAAAAAEACgAA7vs9xwAAABZmZEFUAAAAAnicY2Rg+M8AA0wMSAAAFzcBA7NPTgkAAAAASUVORK5CYII=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, "", nil)
+	alice := h.user(t, "alice")
+	id := h.upload(t, alice, "a.png", "image/png", file)
+	for query, want := range map[string]bool{"": false, "&animated=false": false, "&animated=true": true} {
+		_, got := h.fetch(t, alice, http.MethodGet, newSmall+id+"?width=96&height=96&method=scale"+query, "", nil)
+		if _, _, err := image.Decode(bytes.NewReader(got)); err != nil || bytes.Contains(got, []byte("acTL")) != want {
+			t.Errorf("%q: %q, %v", query, got, err)
 		}
 	}
 }

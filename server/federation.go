@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"path/filepath"
@@ -45,7 +46,7 @@ func (s *Server) buildMedia(ctx context.Context) error {
 		return err
 	}
 	c := media.Config{
-		DB: s.db, Blobs: blobs, Server: mxid.ServerName(s.cfg.ServerName), UserQuota: s.cfg.Media.UserQuota, Log: s.log,
+		DB: s.db, Blobs: blobs, Server: mxid.ServerName(s.cfg.ServerName), UserQuota: s.cfg.Media.UserQuota, AboutLimits: cmp.Or(s.cfg.Support.Page, s.cfg.PublicBase()+"/"), Log: s.log,
 		Remote: media.Remote{MaxFile: s.cfg.Media.RemoteMaxSize, CacheSize: s.cfg.Media.RemoteCacheSize, CacheAge: s.cfg.Media.RemoteCacheAge},
 	}
 	if s.peers != nil {

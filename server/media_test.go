@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"hearth/base/blob/s3test"
@@ -139,7 +142,7 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 	uri := h.upload(t, alice, "a", "", make([]byte, 1000))
 	h.upload(t, alice, "b", "", append(make([]byte, 999), 1))
-	if res, got := h.fetch(t, alice, "POST", "/_matrix/media/v3/upload", "", bytes.NewReader(make([]byte, 900))); res.StatusCode != 403 {
+	if res, got := h.fetch(t, alice, "POST", "/_matrix/media/v3/upload", "", bytes.NewReader(make([]byte, 900))); res.StatusCode != 403 || !bytes.Contains(got, []byte(`"errcode":"M_USER_LIMIT_EXCEEDED"`)) || !bytes.Contains(got, []byte(`"info_uri":"https://`)) {
 		t.Errorf("beyond the quota: %d %s", res.StatusCode, got)
 	}
 	if res, _ := h.fetch(t, nil, "GET", oldDownload+uri, "", nil); res.StatusCode != 404 {
@@ -148,6 +151,43 @@ func TestFilesAreBounded(t *testing.T) {
 	if res, got := h.fetch(t, alice, "GET", "/_matrix/client/v1/media/config", "", nil); string(bytes.TrimSpace(got)) != `{"m.upload.size":1000}` {
 		t.Errorf("config: %d %s", res.StatusCode, got)
 	}
+}
+
+// TestQuotaHoldsForUploadsAtOnce: those that begin while there is room for one of
+// them do not all stay.
+func TestQuotaHoldsForUploadsAtOnce(t *testing.T) {
+	onBothWith(t, func(t *testing.T, database string) {
+		h := newHouse(t, database, func(c *config.Config) { c.Media.UserQuota = 2500 })
+		alice := h.user(t, "alice")
+		begun, end := make(chan struct{}, 8), make(chan struct{})
+		var stayed atomic.Int32
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				body := io.MultiReader(bytes.NewReader(append(make([]byte, 999), byte(i))), &held{begun, end})
+				if res, _ := h.fetch(t, alice, "POST", "/_matrix/media/v3/upload", "", body); res.StatusCode == 200 {
+					stayed.Add(1)
+				}
+			})
+		}
+		for range 8 {
+			<-begun
+		}
+		close(end)
+		all.Wait()
+		if n := stayed.Load(); n != 2 {
+			t.Errorf("%d files of 1000 bytes stay of 2500 that may", n)
+		}
+	})
+}
+
+// held is the end of a body that waits to be let go.
+type held struct{ begun, end chan struct{} }
+
+func (b *held) Read([]byte) (int, error) {
+	b.begun <- struct{}{}
+	<-b.end
+	return 0, io.EOF
 }
 
 // TestUploadsThatComeLater: an id is made first, and readers wait for the file.
@@ -236,6 +276,17 @@ func TestThumbnails(t *testing.T) {
 				if b := img.Bounds(); b.Dx() != tc.w || b.Dy() != tc.h || !near(r, tc.topLeft.R) || !near(g, tc.topLeft.G) {
 					t.Errorf("%s: %v, corner %d %d; want %dx%d, %v", tc.name, b, r>>8, g>>8, tc.w, tc.h, tc.topLeft)
 				}
+			}
+		}
+		for kind, file := range map[string]string{ // two pixels side by side, held so that they are above each other
+			"image/webp": "UklGRlIAAABXRUJQVlA4WAoAAAAIAAAAAQAAAAAAVlA4TBEAAAAvAQAAAA8Q87//8x8OMqL/AQBFWElGGgAAAE1NACoAAAAIAAEBEgADAAAAAQAGAAAAAAAA",
+			"image/png":  "iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAAGmVYSWZNTQAqAAAACAABARIAAwAAAAEABgAAAAAAANZnS2kAAAAPSURBVHicY/jPwMDA8B8ABwAB/34IsdAAAAAASUVORK5CYII=",
+		} {
+			file, _ := base64.StdEncoding.DecodeString(file)
+			uri := h.upload(t, alice, "x", kind, file)
+			_, body := h.fetch(t, alice, "GET", newSmall+uri+"?width=32&height=32&method=scale", "", nil)
+			if cfg, _, err := image.DecodeConfig(bytes.NewReader(body)); err != nil || cfg.Width != 1 || cfg.Height != 2 {
+				t.Errorf("%s on its side: %d×%d, %v", kind, cfg.Width, cfg.Height, err)
 			}
 		}
 		small := h.upload(t, alice, "x", "image/png", pngBomb(10, 10))

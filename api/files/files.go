@@ -82,11 +82,9 @@ func Thumbnail(r *http.Request) (s Size, err error) {
 	default:
 		return s, mxerr.New(mxerr.InvalidParam, "method must be crop or scale")
 	}
-	if q.Get("animated") == "" {
-		return s, nil
-	}
+	// "When not provided, the server SHOULD NOT return an animated thumbnail."
 	moving, err := httpx.BoolQuery(r, "animated", false)
-	if s.Motion = media.Still; moving {
+	if moving {
 		s.Motion = media.Moving
 	}
 	return s, err

@@ -359,7 +359,7 @@ func TestLostBytesComeAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := l.Thumbnail(t.Context(), Want{Origin: "there.test", ID: "a", Fetch: always}, 10, 10, Crop, Any); mxerr.From(err).HTTPStatus() != 400 {
+		if _, err := l.Thumbnail(t.Context(), Want{Origin: "there.test", ID: "a", Fetch: always}, 10, 10, Crop, Still); mxerr.From(err).HTTPStatus() != 400 {
 			t.Errorf("a thumbnail of a text: %v", err)
 		}
 		if l.there.asked != 3 {

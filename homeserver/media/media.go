@@ -25,6 +25,8 @@ type Config struct {
 	Server mxid.ServerName
 	// UserQuota bounds the bytes that a user may keep here, 0 for no bound.
 	UserQuota int64
+	// AboutLimits is a page for those who reach that bound.
+	AboutLimits string
 	// Fetch asks another server for a file of at most so many bytes, for whose
 	// upload that one waits for a time. Its errors, and those of reading the file,
 	// are shown. Nil for a server that is alone.
@@ -85,7 +87,7 @@ type Upload struct {
 }
 
 // Add stores a file and returns its id. Errors: those of Content, M_TOO_LARGE for
-// a name of too many bytes, M_LIMIT_EXCEEDED for a user with too many bytes.
+// a name of too many bytes, M_USER_LIMIT_EXCEEDED for a user with too many bytes.
 func (e *Engine) Add(ctx context.Context, u Upload) (id string, err error) {
 	id = mxid.RandomString(24)
 	m := store.Media{Origin: string(e.Server), ID: id, User: u.User, Created: time.Now().UnixMilli()}
@@ -97,7 +99,8 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 	if len(u.Name) > maxName || len(u.Type) > maxName {
 		return mxerr.New(mxerr.TooLarge, "The name or the type of the file is longer than %d bytes", maxName)
 	}
-	if err := e.hasRoom(ctx, u.User, 0); err != nil {
+	err := e.DB.Read(ctx, func(tx *db.Tx) error { return e.hasRoom(tx, u.User, 0) })
+	if err != nil {
 		return err
 	}
 	draft, err := e.Blobs.Write(ctx, u.Content)
@@ -105,16 +108,16 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		return err
 	}
 	defer draft.Discard()
-	if err := e.hasRoom(ctx, u.User, draft.Size); err != nil {
-		return err
-	}
 	m.Type, m.Name, m.Size, m.Hash, m.Expires, m.Used = u.Type, u.Name, draft.Size, draft.Name, 0, time.Now().UnixMilli()
-	return e.keep(ctx, draft, func(tx *db.Tx) error {
+	err = e.keep(ctx, draft, func(tx *db.Tx) error {
 		old, err := store.MediaByID(tx, m.Origin, m.ID)
 		if err == nil && old.Hash != "" {
 			return errOverwrite()
 		}
 		if err != nil && !errors.Is(err, db.ErrNoRow) {
+			return err
+		}
+		if err := e.hasRoom(tx, u.User, m.Size); err != nil {
 			return err
 		}
 		if err := quarantineSame(tx, &m); err != nil {
@@ -123,6 +126,10 @@ func (e *Engine) add(ctx context.Context, u Upload, m store.Media) error {
 		tx.AfterCommit(func() { e.arrived(m.ID) })
 		return store.SetMedia(tx, m)
 	})
+	if err != nil {
+		err = errors.Join(err, e.drop(context.WithoutCancel(ctx), draft.Name))
+	}
+	return err
 }
 
 // quarantineSame hides a new file of bytes that are hidden: what an operator has
@@ -140,20 +147,19 @@ func errOverwrite() error {
 	return mxerr.New(mxerr.CannotOverwriteMedia, "There is a file by this id already").WithStatus(409)
 }
 
-// hasRoom checks that a user may keep so many more bytes.
-func (e *Engine) hasRoom(ctx context.Context, user string, size int64) error {
+// hasRoom checks that a user may keep so many more bytes
+// (client-server-api/#other-error-codes, M_USER_LIMIT_EXCEEDED).
+func (e *Engine) hasRoom(tx *db.Tx, user string, size int64) error {
 	if e.UserQuota == 0 {
 		return nil
 	}
-	var sum store.MediaSums
-	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		sum, err = store.SumMediaOf(tx, user)
+	sum, err := store.SumMediaOf(tx, user)
+	if err != nil || sum.Size+size <= e.UserQuota {
 		return err
-	})
-	if err == nil && sum.Size+size > e.UserQuota {
-		err = mxerr.New(mxerr.LimitExceeded, "Your files may have %d bytes in all, and have %d", e.UserQuota, sum.Size).WithStatus(403)
 	}
-	return err
+	full := mxerr.New(mxerr.UserLimitExceeded, "Your files may have %d bytes in all, and have %d", e.UserQuota, sum.Size)
+	full.Fields = map[string]any{"info_uri": e.AboutLimits}
+	return full
 }
 
 // Create makes an id that waits for its upload

@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -43,9 +44,8 @@ type Motion string
 
 // The kinds of motion.
 const (
-	Any    Motion = ""        // small files are returned as they are, others stand still
+	Still  Motion = ""
 	Moving Motion = " moving" // it moves, if that can be done
-	Still  Motion = " still"
 )
 
 // kind is by what thumbnails are told apart that have the same size.
@@ -202,15 +202,12 @@ func shrink(f io.ReadSeeker, want size) (out []byte, typ string, err error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, "", err
 	}
-	turn := 1
-	if format == "jpeg" {
-		turn = orientation(f)
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return nil, "", err
-		}
+	turn := orientation(f, format)
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, "", err
 	}
 	fits := cfg.Width <= want.width && cfg.Height <= want.height && turn == 1
-	if fits && want.motion != Still {
+	if fits && want.motion == Moving {
 		return nil, "", nil
 	}
 	if format == "gif" && want.motion == Moving {
@@ -218,8 +215,10 @@ func shrink(f io.ReadSeeker, want size) (out []byte, typ string, err error) {
 			return out, "image/gif", err
 		}
 	}
-	if fits && format != "gif" && format != "webp" {
-		return nil, "", nil
+	if fits {
+		if moving, err := moves(f, format); err != nil || !moving {
+			return nil, "", err
+		}
 	}
 	src, _, err := image.Decode(f)
 	if err != nil && format == "webp" {
@@ -245,6 +244,25 @@ func shrink(f io.ReadSeeker, want size) (out []byte, typ string, err error) {
 		err = png.Encode(&b, dst)
 	}
 	return b.Bytes(), typ, err
+}
+
+// moves tells whether a file is an animation.
+func moves(f io.ReadSeeker, format string) (bool, error) {
+	frames := 1
+	switch r := bufio.NewReader(f); format {
+	case "gif":
+		frames, _, _ = countFrames(r) // of a broken one some
+	case "png":
+		if pngChunk(r, "acTL") != nil {
+			frames = 2
+		}
+	case "webp":
+		if webpChunk(r, "ANIM") != nil {
+			frames = 2
+		}
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return frames != 1, err
 }
 
 // bytesPerPixel is what a pixel takes when it is decoded.

@@ -40,6 +40,7 @@ const (
 	MissingToken            Code = "M_MISSING_TOKEN"
 	UserLocked              Code = "M_USER_LOCKED"
 	UserSuspended           Code = "M_USER_SUSPENDED"
+	UserLimitExceeded       Code = "M_USER_LIMIT_EXCEEDED"
 	UserDeactivated         Code = "M_USER_DEACTIVATED"
 	BadJSON                 Code = "M_BAD_JSON"
 	NotJSON                 Code = "M_NOT_JSON"
@@ -91,6 +92,7 @@ var status = map[Code]int{
 	MissingToken:          http.StatusUnauthorized,
 	UserLocked:            http.StatusUnauthorized,
 	UserSuspended:         http.StatusForbidden,
+	UserLimitExceeded:     http.StatusForbidden,
 	UserDeactivated:       http.StatusForbidden,
 	Unauthorized:          http.StatusUnauthorized,
 	NotFound:              http.StatusNotFound,
