@@ -67,6 +67,7 @@ func command(ctx context.Context, args []string) error {
 // run builds the server and becomes it, so that Ctrl-C and the exit code are
 // the server's own.
 func run(ctx context.Context, args []string) error {
+	say("go build ./cmd/hearth (the first time takes a minute or two)")
 	build := shell(ctx, "go", "build", "-o", "hearth", "./cmd/hearth")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if err := build.Run(); err != nil {
