@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -48,6 +49,25 @@ func (s *Server) buildTURN(key ed25519.PrivateKey) error {
 	var err error
 	s.turn, err = turn.New(tc)
 	return err
+}
+
+// turnKey is the setting whose listener could not be opened.
+func (s *Server) turnKey(err error) string {
+	op, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case !ok || op.Addr == nil:
+		return "turn"
+	case strings.HasPrefix(op.Net, "udp"):
+		return "turn.udp"
+	case portOf(op.Addr.String()) == portOf(s.cfg.TURN.TCP):
+		return "turn.tcp"
+	}
+	return "turn.tls"
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr) // "" for a listener that is off
+	return port
 }
 
 // relay tells clients how to use the TURN server.

@@ -50,7 +50,7 @@ func (s *Server) tlsConfig() (*tls.Config, error) {
 func (s *Server) serve(addr, key string, tc *tls.Config) error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return lockdir.ListenError(err, "tcp", addr, key)
+		return s.cfg.At(key, lockdir.ListenError(err, "tcp", addr, key))
 	}
 	srv := &http.Server{
 		Handler:           s.router,

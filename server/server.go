@@ -119,12 +119,12 @@ func (s *Server) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	source := s.cfg.Storage.Database
+	source, setting := s.cfg.Storage.Database, "storage.database"
 	if source == "" {
-		source = filepath.Join(s.cfg.Storage.Dir, "hearth.db")
+		source, setting = filepath.Join(s.cfg.Storage.Dir, "hearth.db"), "storage.dir"
 	}
 	if s.db, err = store.Open(ctx, db.Options{Source: source, Log: s.log, Alone: true}); err != nil {
-		return err
+		return s.cfg.At(setting, err)
 	}
 	s.hub = notify.NewHub(s.db.Position())
 	s.db.OnCommit(s.hub.Advance)
@@ -205,7 +205,8 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	if s.turn != nil {
 		if err := s.turn.Start(); err != nil {
-			return lockdir.Explain(err, "[turn]")
+			key := s.turnKey(err)
+			return s.cfg.At(key, lockdir.Explain(err, key))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,8 @@ func readFile(path string) (*file, *Problem) {
 	if err != nil {
 		return nil, &Problem{Origin{File: path}, unreadable(err)}
 	}
+	// Windows' editors put a byte order mark in front of what they save.
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	values := map[string]any{}
 	if err := toml.Unmarshal(data, &values); err != nil {
 		return nil, syntaxProblem(path, data, err)

@@ -172,3 +172,15 @@ func TestConfD(t *testing.T) {
 		}
 	}
 }
+
+// Windows' editors put a byte order mark in front, which nobody sees.
+func TestByteOrderMark(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hearth.toml")
+	if err := os.WriteFile(file, []byte("\ufeffserver_name = \"a.test\"\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(file)
+	if err != nil || c.ServerName != "a.test" {
+		t.Errorf("%+v %v", c, err)
+	}
+}

@@ -21,6 +21,20 @@ func (o Origin) String() string {
 	return fmt.Sprintf("%s:%d:%d", o.File, o.Line, o.Column)
 }
 
+// At puts the place where key was written in front of err, for what turns out to
+// be wrong only when the server starts. A key at its default has no line, and a
+// configuration without a file no place.
+func (c *Config) At(key string, err error) error {
+	if err == nil || c.file == "" {
+		return err
+	}
+	at, ok := c.origins[key]
+	if !ok {
+		at = Origin{File: c.file}
+	}
+	return fmt.Errorf("%s: %w", at, err)
+}
+
 // Problem is one thing that is wrong with the configuration.
 type Problem struct {
 	At   Origin

@@ -286,17 +286,18 @@ func TestPrompts(t *testing.T) {
 func TestWrongUse(t *testing.T) {
 	w := newWorld(t)
 	for args, want := range map[string]string{
-		"":                              "usage: hearth <command>",
-		"dance":                         `hearth: there is no "dance"`,
-		"user":                          "usage: hearth user <command>",
-		"user add":                      "NAME is missing",
-		"user add a b":                  `what is "b"? there are too many arguments`,
-		"user add a --colour":           "flag provided but not defined: -colour",
-		"user add a --config x --dir y": "give --config or --dir, not both",
-		"user list":                     "there is no ./hearth.toml and no /etc/hearth/hearth.toml",
-		"token create --uses -1":        "--uses -1 is negative",
-		"token create --expires soon":   `--expires "soon" is no time; write for example 12h, 7d or 2026-12-31`,
-		"trial --listen 8420":           `--listen "8420" is not host:port`,
+		"":                                  "usage: hearth <command>",
+		"dance":                             `hearth: there is no "dance"`,
+		"user":                              "usage: hearth user <command>",
+		"user add":                          "NAME is missing",
+		"user add a b":                      `what is "b"? there are too many arguments`,
+		"user add a --colour":               "flag provided but not defined: -colour",
+		"user add a --config x --dir y":     "give --config or --dir, not both",
+		"user list":                         "there is no ./hearth.toml and no /etc/hearth/hearth.toml",
+		"token create --uses -1":            "--uses -1 is negative",
+		"token create --expires 2020-01-01": "--expires 2020-01-01 is over already",
+		"token create --expires soon":       `--expires "soon" is no time; write for example 12h, 7d or 2026-12-31`,
+		"trial --listen 8420":               `--listen "8420" is not host:port`,
 		"user add a --password x --password-file y --dir .": "give --password or --password-file, not both",
 	} {
 		if got := w.run(strings.Fields(args)...); got.code != exitUsage || !strings.HasPrefix(got.err, want) || got.out != "" {
@@ -393,7 +394,7 @@ func TestServe(t *testing.T) {
 	}
 	// and a second server is told who has the data
 	second := w.run("serve")
-	if want := fmt.Sprintf("(pid %d)", os.Getpid()); second.code != 1 || !strings.HasPrefix(second.err, "data directory ") ||
+	if want := fmt.Sprintf("(pid %d)", os.Getpid()); second.code != 1 || !strings.HasPrefix(second.err, "hearth.toml:3:1: data directory ") ||
 		!strings.Contains(second.err, want) || strings.Count(second.err, "\n") != 1 {
 		t.Errorf("%+v", second)
 	}

@@ -72,7 +72,7 @@ func (e *env) serve(ctx context.Context, cfg *config.Config, ready func(*slog.Lo
 	}
 	lock, err := lockdir.Take(cfg.Storage.Dir)
 	if err != nil {
-		return err
+		return cfg.At("storage.dir", err)
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 
