@@ -66,6 +66,46 @@ func (f *flags) parse(args []string, names ...string) ([]string, error) {
 	return rest, nil
 }
 
+// apart parts short flags that were written in one, as getopt lets people do:
+// "-apw" is "-a -p w".
+func (f *flags) apart(args []string) []string {
+	var out []string
+	for len(args) > 0 {
+		a := args[0]
+		args = args[1:]
+		if a == "--" {
+			return append(append(out, a), args...)
+		}
+		if len(a) < 2 || a[0] != '-' {
+			out = append(out, a)
+			continue
+		}
+		name, _, value := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		if f.Lookup(name) == nil && f.Lookup(a[1:2]) != nil {
+			next := a[2:]
+			if !f.takesValue(a[1:2]) {
+				next = "-" + next
+			}
+			args = append([]string{next}, args...)
+			a, name, value = a[:2], a[1:2], false
+		}
+		out = append(out, a)
+		if f.takesValue(name) && !value && len(args) > 0 {
+			out, args = append(out, args[0]), args[1:]
+		}
+	}
+	return out
+}
+
+func (f *flags) takesValue(name string) bool {
+	known := f.Lookup(name)
+	if known == nil {
+		return false
+	}
+	b, ok := known.Value.(interface{ IsBoolFlag() bool })
+	return !ok || !b.IsBoolFlag()
+}
+
 // where says which server a verb is about.
 type where struct {
 	config string

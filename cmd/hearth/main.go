@@ -55,8 +55,11 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
 }
 
-// errSilent fails a verb that has said everything already.
-var errSilent = errors.New("failed")
+// errSilent and errWrongUse fail a verb that has said everything already.
+var (
+	errSilent   = errors.New("failed")
+	errWrongUse = errors.New("wrong use")
+)
 
 func verbs() []verb {
 	return []verb{
@@ -126,6 +129,8 @@ func (e *env) code(err error, usage string) int {
 		return exitOK
 	case errors.Is(err, errSilent):
 		return exitFailed
+	case errors.Is(err, errWrongUse):
+		return exitUsage
 	case isUsage:
 		fmt.Fprintf(e.stderr, "%s\nusage: %s\n", ue.text, usage)
 		return exitUsage

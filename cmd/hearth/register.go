@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -14,12 +15,15 @@ import (
 
 const defaultServerURL = "http://localhost:8008"
 
+const registerUsage = "register_new_matrix_user [-h] [-u USER] [--exists-ok] [-p PASSWORD | --password-file PASSWORD_FILE] [-t USER_TYPE] [-a | --no-admin] (-c CONFIG | -k SHARED_SECRET) [server_url]"
+
 // registration is what the flags say.
 type registration struct {
 	user, password, passwordFile, userType string
 	admin, noAdmin, existsOK               bool
 	configs                                listFlag
 	secret, url                            string
+	own                                    string // Hearth's configuration, if no URL was given: the server may be stopped
 }
 
 // listFlag is a flag that may be given many times.
@@ -30,7 +34,7 @@ func (l *listFlag) Set(s string) error { *l = append(*l, s); return nil }
 
 func parseRegistration(e *env, args []string) (*registration, error) {
 	var r registration
-	f := newFlags(e, "register_new_matrix_user [-u USER] [--exists-ok] [-p PASSWORD | --password-file FILE] [-t TYPE] [-a | --no-admin] (-c CONFIG | -k SECRET) [server_url]")
+	f := newFlags(e, registerUsage)
 	for _, name := range []string{"u", "user"} {
 		f.StringVar(&r.user, name, "", "localpart of the new `user`; asked for if missing")
 	}
@@ -52,7 +56,7 @@ func parseRegistration(e *env, args []string) (*registration, error) {
 	for _, name := range []string{"k", "shared-secret"} {
 		f.StringVar(&r.secret, name, "", "the shared `secret` itself")
 	}
-	rest, err := f.parse(args, "[server_url]")
+	rest, err := f.parse(f.apart(args), "[server_url]")
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +77,15 @@ func parseRegistration(e *env, args []string) (*registration, error) {
 }
 
 func runRegister(ctx context.Context, e *env, args []string) error {
+	err := register(ctx, e, args)
+	if ue, ok := errors.AsType[*usageError](err); ok {
+		fmt.Fprintf(e.stderr, "usage: %s\nregister_new_matrix_user: error: %s\n", registerUsage, ue.text)
+		return errWrongUse
+	}
+	return err
+}
+
+func register(ctx context.Context, e *env, args []string) error {
 	r, err := parseRegistration(e, args)
 	if err != nil {
 		return err
@@ -110,7 +123,7 @@ func (r *registration) fromConfigs(e *env) error {
 		return err
 	}
 	if r.url == "" {
-		r.url = conf.url
+		r.url, r.own = conf.url, conf.own
 	}
 	if r.url == "" {
 		r.url = defaultServerURL

@@ -18,6 +18,7 @@ type secretConfig struct {
 	secret     string
 	secretPath string
 	url        string // of a plain HTTP listener on this machine
+	own        string // the file, if it is Hearth's and not Synapse's
 }
 
 // bail is a complaint in the words of Synapse's tool.
@@ -59,6 +60,7 @@ func readSecretConfigs(files []string) (*secretConfig, error) {
 			}
 			continue
 		}
+		c.own = file
 		extra, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "conf.d", "*.toml")) // fails on a bad pattern only
 		for _, part := range append([]string{file}, extra...) {
 			if err := c.readTOML(part); err != nil {

@@ -7,11 +7,17 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
+
+	"hearth/base/config"
+	"hearth/matrix/mxerr"
+	"hearth/server/control"
 )
 
 // registerTimeout is ample: hashing the password is the slowest part.
@@ -27,6 +33,9 @@ func (r *registration) send(ctx context.Context, e *env) error {
 		Error string `json:"error"`
 	}
 	status, err := exchange(ctx, http.MethodGet, url, nil, &answer)
+	if r.own != "" && r.userType == "" && errors.Is(err, syscall.ECONNREFUSED) {
+		return r.onData(ctx, e)
+	}
 	if err != nil {
 		return err
 	}
@@ -42,6 +51,34 @@ func (r *registration) send(ctx context.Context, e *env) error {
 		fmt.Fprintln(e.stdout, "User already exists. Skipping.")
 	case status.code != http.StatusOK:
 		return failedWith(e, status, answer.Error)
+	default:
+		fmt.Fprintln(e.stdout, "Success!")
+	}
+	return nil
+}
+
+// onData makes the account as "hearth user add" does, for a server that is
+// stopped or has no plain HTTP, in the words of send.
+func (r *registration) onData(ctx context.Context, e *env) error {
+	cfg, err := config.Load(r.own)
+	if err != nil {
+		return err
+	}
+	var refusal *mxerr.Error
+	err = e.withAdmin(ctx, cfg, func(a control.Admin) error {
+		fmt.Fprintln(e.stdout, "Sending registration request...")
+		_, err := a.AddUser(ctx, r.user, r.password, r.admin, "")
+		refusal, _ = errors.AsType[*mxerr.Error](err)
+		return err
+	})
+	switch {
+	case refusal != nil && r.existsOK && refusal.Code == mxerr.UserInUse:
+		fmt.Fprintln(e.stdout, "User already exists. Skipping.")
+	case refusal != nil:
+		status := refusal.HTTPStatus()
+		return failedWith(e, httpStatus{status, fmt.Sprintf("%d %s", status, http.StatusText(status))}, refusal.Text)
+	case err != nil:
+		return err
 	default:
 		fmt.Fprintln(e.stdout, "Success!")
 	}

@@ -85,6 +85,8 @@ func TestRegisterTool(t *testing.T) {
 		{what: "taken, and that is fine", args: "-u taken -p pw -a --exists-ok -k s3cret " + url, want: said{0, sending + "User already exists. Skipping.\n", ""}},
 		{what: "a proxy in the way", args: "-u broken -p pw -a -k s3cret " + url, want: said{1, sending + "ERROR! Received 502 Bad Gateway\n", ""}},
 		{what: "not a homeserver", args: "-u a -p pw -a -k s3cret " + url + "/nowhere", want: said{1, "ERROR! Received 404 Not Found\n", ""}},
+		{what: "short flags in one", args: "-aualice -ppw -ks3cret " + url, want: said{0, sending + "Success!\n", ""}, user: "alice", admin: true},
+		{what: "values like flags", args: "-u b -p -apw --no-admin -k s3cret -- " + url, want: said{0, sending + "Success!\n", ""}, user: "b"},
 		{what: "bot", args: "-u b -p pw --no-admin -t bot -k s3cret " + url, want: said{0, sending + "Success!\n", ""}, user: "b"},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
@@ -111,9 +113,32 @@ func TestRegisterToolWrongUse(t *testing.T) {
 		"-k x -p y --password-file z":      "argument --password-file: not allowed with argument -p/--password",
 		"-k x http://a.test http://b.test": `what is "http://b.test"? there are too many arguments`,
 	} {
-		if got := w.run(append([]string{"register-new-matrix-user"}, strings.Fields(args)...)...); got.code != exitUsage || !strings.HasPrefix(got.err, want) {
+		want = "usage: " + registerUsage + "\nregister_new_matrix_user: error: " + want + "\n"
+		if got := w.run(append([]string{"register-new-matrix-user"}, strings.Fields(args)...)...); got != (said{exitUsage, "", want}) {
 			t.Errorf("%s: %+v", args, got)
 		}
+	}
+}
+
+// With Hearth's own configuration the tool works while the server is stopped too.
+func TestRegisterToolOnAStoppedServer(t *testing.T) {
+	w := newWorld(t)
+	w.writeConfig("[listen]\nhttp = \"127.0.0.1:1\"\n[registration]\nshared_secret = \"s\"\n")
+	const sending = "Sending registration request...\n"
+	for _, tc := range []struct {
+		args string
+		want said
+	}{
+		{"-u alice -p pw -a -c hearth.toml", said{0, sending + "Success!\n", ""}},
+		{"-u alice -p pw -a -c hearth.toml", said{1, sending + "ERROR! Received 400 Bad Request\nThe name alice is taken\n", ""}},
+		{"-u alice -p pw -a --exists-ok -c hearth.toml", said{0, sending + "User already exists. Skipping.\n", ""}},
+	} {
+		if got := w.run(append([]string{"register-new-matrix-user"}, strings.Fields(tc.args)...)...); got != tc.want {
+			t.Errorf("%s: %+v", tc.args, got)
+		}
+	}
+	if got := w.run("register-new-matrix-user", "-u", "b", "-p", "pw", "-a", "-c", "hearth.toml", "http://127.0.0.1:1"); got.code != 1 || !strings.Contains(got.err, "connection refused") {
+		t.Errorf("a server that was named and is not there: %+v", got)
 	}
 }
 

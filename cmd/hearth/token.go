@@ -36,9 +36,13 @@ func runTokenCreate(ctx context.Context, e *env, args []string) error {
 		t.UsesAllowed = uses
 	}
 	if *expires != "" {
-		at, err := parseExpiry(*expires, time.Now())
+		now := time.Now()
+		at, err := parseExpiry(*expires, now)
 		if err != nil {
 			return err
+		}
+		if !at.After(now) {
+			return usagef("--expires %s is over already", *expires)
 		}
 		ms := at.UnixMilli()
 		t.ExpiryMS = &ms
