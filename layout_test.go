@@ -39,6 +39,7 @@ var order = strings.Fields(`
 	base/blob/s3test
 	base/config
 	base/logx
+	base/fold
 	base/lockdir
 	base/trie
 	base/notify

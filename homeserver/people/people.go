@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hearth/base/db"
+	"hearth/base/fold"
 	"hearth/base/store"
 	"hearth/homeserver/room"
 )
@@ -59,7 +60,7 @@ type Found struct {
 
 type person struct {
 	Found
-	words string // what searches look at, in lower case
+	words string // what searches look at, folded
 }
 
 // people returns everybody, read anew if that is out of date.
@@ -82,9 +83,9 @@ func (d *Directory) people(ctx context.Context) ([]person, error) {
 	d.list, d.at = make([]person, len(rows)), time.Now()
 	for i, row := range rows {
 		p := person{Found: Found{User: row.User, Name: text(row.Name), AvatarURL: text(row.AvatarURL)}}
-		p.words = strings.ToLower(row.User)
+		p.words = fold.Text(row.User)
 		if p.Name != nil {
-			p.words += "\n" + strings.ToLower(*p.Name)
+			p.words += "\n" + fold.Text(*p.Name)
 		}
 		d.list[i] = p
 	}
@@ -108,7 +109,7 @@ func (d *Directory) Search(ctx context.Context, searcher, term string, limit int
 	if err != nil {
 		return nil, false, err
 	}
-	words := strings.Fields(strings.ToLower(term))
+	words := strings.Fields(fold.Text(term))
 	var hits []person
 	for _, p := range all {
 		if p.User != searcher && len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(p.words, w) }) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,7 +190,7 @@ func (e *Engine) indexEvent(tx *db.Tx, ev store.RawEvent) error {
 		return unindex(tx, ev.JSON, content)
 	}
 	kind, text := textOf(typ, content)
-	words := Words(text, maxDocWords)
+	words := keys(text, maxDocWords)
 	if len(words) == 0 {
 		return nil
 	}
@@ -253,7 +254,7 @@ type Query struct {
 // there may be more.
 func (e *Engine) Find(ctx context.Context, q Query) (hits []store.SearchHit, more bool, err error) {
 	err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		hits, err = store.Search(tx, store.SearchQuery{Words: q.Words, Kinds: q.Kinds, Rooms: q.Rooms, Upto: q.Upto, Limit: maxHits})
+		hits, err = store.Search(tx, store.SearchQuery{Words: keys(strings.Join(q.Words, " "), MaxWords), Kinds: q.Kinds, Rooms: q.Rooms, Upto: q.Upto, Limit: maxHits})
 		return err
 	})
 	return hits, len(hits) == maxHits, err

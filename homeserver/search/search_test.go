@@ -35,10 +35,10 @@ func TestFind(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, d *db.DB) {
 		e := New(Config{DB: d})
 		docs := []store.SearchDoc{
-			{Event: 1, Room: 10, Kind: store.SearchBody, Words: Words("Message number 1", 99)},
-			{Event: 2, Room: 10, Kind: store.SearchBody, Words: Words("Message number 4, or example.org", 99)},
-			{Event: 3, Room: 11, Kind: store.SearchBody, Words: Words("another message, ÄRGER 日本", 99)},
-			{Event: 4, Room: 11, Kind: store.SearchName, Words: Words("message board", 99)},
+			{Event: 1, Room: 10, Kind: store.SearchBody, Words: keys("Message number 1", 99)},
+			{Event: 2, Room: 10, Kind: store.SearchBody, Words: keys("Message number 4, or example.org", 99)},
+			{Event: 3, Room: 11, Kind: store.SearchBody, Words: keys("another message, ÄRGER 日本", 99)},
+			{Event: 4, Room: 11, Kind: store.SearchName, Words: keys("message board", 99)},
 		}
 		err := d.Write(t.Context(), func(tx *db.Tx) error {
 			for _, doc := range docs {
@@ -69,6 +69,8 @@ func TestFind(t *testing.T) {
 			{"message", all[:1], []int64{11}, 99, []int64{3}},
 			{"MESSAGE", all, []int64{10, 11}, 2, []int64{2, 1}},
 			{"ärger", all, []int64{10, 11}, 99, []int64{3}},
+			{"arger", all, []int64{10, 11}, 99, []int64{3}},
+			{"a\u0308rger", all, []int64{10, 11}, 99, []int64{3}},
 			{"本日", all, []int64{10, 11}, 99, []int64{3}},
 			{"example", all, []int64{10, 11}, 99, []int64{2}},
 			{"and or not near", all, []int64{10, 11}, 99, nil},

@@ -3,6 +3,10 @@ package search
 import (
 	"strings"
 	"unicode"
+
+	"hearth/base/fold"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Bounds of texts and searches.
@@ -13,7 +17,7 @@ const (
 	maxWord  = 100 // bytes; the rest of a word is left out
 )
 
-// Words splits a text as both databases are to see it: runs of letters and
+// Words splits a text: runs of letters and
 // digits, in lower case, up to limit of them. Scripts that do not part words are
 // split into characters.
 func Words(text string, limit int) []string {
@@ -25,7 +29,7 @@ func Words(text string, limit int) []string {
 		}
 		b.Reset()
 	}
-	for _, r := range text {
+	for _, r := range norm.NFKC.String(text) {
 		switch {
 		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai):
 			flush()
@@ -46,14 +50,19 @@ func Words(text string, limit int) []string {
 	return out
 }
 
+// keys are the words of a text as the index has them, the same in both databases.
+func keys(text string, limit int) []string {
+	return Words(fold.Text(text), limit)
+}
+
 // Rank says how closely an event answers to words that it has: the more often
 // in the shorter a text, the more. The databases would weigh rare words more,
 // but for that must count each word's every use.
 func Rank(words []string, typ string, content []byte) float64 {
 	_, text := textOf(typ, content)
-	in := Words(text, maxDocWords)
+	in := keys(text, maxDocWords)
 	rank := 0.0
-	for _, w := range words {
+	for _, w := range keys(strings.Join(words, " "), MaxWords) {
 		n := 0.0
 		for _, x := range in {
 			if x == w {
