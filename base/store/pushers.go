@@ -83,12 +83,12 @@ func PushersIn(tx *db.Tx, room int64) ([]Pusher, error) {
 
 // PushCursor is the position up to which events were looked at for pushers.
 func PushCursor(tx *db.Tx) (int64, error) {
-	return db.One(tx, db.Value[int64], `SELECT pos FROM push_cursor WHERE id = 1`)
+	return cursor(tx, "push")
 }
 
 // SetPushCursor moves it.
 func SetPushCursor(tx *db.Tx, pos int64) error {
-	return tx.Exec(`UPDATE push_cursor SET pos = $1 WHERE id = 1`, pos)
+	return setCursor(tx, "push", pos)
 }
 
 // Push is a notification on its way to a pusher.

@@ -35,12 +35,12 @@ func (h *SearchHit) columns() []any { return []any{&h.Event, &h.Room} }
 
 // SearchCursor is the position up to which events are indexed.
 func SearchCursor(tx *db.Tx) (int64, error) {
-	return db.One(tx, db.Value[int64], `SELECT pos FROM search_cursor WHERE id = 1`)
+	return cursor(tx, "search")
 }
 
 // SetSearchCursor moves it.
 func SetSearchCursor(tx *db.Tx, pos int64) error {
-	return tx.Exec(`UPDATE search_cursor SET pos = $1 WHERE id = 1`, pos)
+	return setCursor(tx, "search", pos)
 }
 
 // AddSearchDoc makes a text searchable.

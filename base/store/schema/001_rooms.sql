@@ -13,7 +13,8 @@ CREATE TABLE rooms (
 	last_pos BIGINT NOT NULL,
 	joined BIGINT NOT NULL,
 	invited BIGINT NOT NULL,
-	listed BOOLEAN NOT NULL DEFAULT FALSE
+	listed BOOLEAN NOT NULL DEFAULT FALSE,
+	related BOOLEAN NOT NULL DEFAULT FALSE -- whether there is any relation: most need not be searched
 );
 CREATE INDEX rooms_listed ON rooms (listed, joined);
 
@@ -40,6 +41,7 @@ CREATE TABLE events (
 	json BYTEA NOT NULL
 );
 CREATE INDEX events_timeline ON events (room, ord) WHERE ord IS NOT NULL;
+CREATE INDEX events_outliers ON events (room) WHERE ord IS NULL;
 
 CREATE TABLE state_keys (
 	nid BIGINT PRIMARY KEY,
@@ -91,3 +93,12 @@ CREATE TABLE aliases (
 	at BIGINT NOT NULL
 );
 CREATE INDEX aliases_room ON aliases (room);
+
+-- How far those have come who look at events behind their sending: 'push' for
+-- pushers, 'search' for the tables of searches.
+CREATE TABLE cursors (
+	name TEXT NOT NULL PRIMARY KEY,
+	pos BIGINT NOT NULL
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+INSERT INTO cursors (name, pos) VALUES ('push', 0), ('search', 0);

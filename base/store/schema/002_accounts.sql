@@ -8,8 +8,20 @@ CREATE TABLE users (
 	kind TEXT NOT NULL, -- '', 'bot' or 'support'
 	deactivated BOOLEAN NOT NULL,
 	erased BOOLEAN NOT NULL,
-	parting BOOLEAN NOT NULL -- deactivated, but still in some rooms
+	parting BOOLEAN NOT NULL, -- deactivated, but still in some rooms
+	suspended BOOLEAN NOT NULL DEFAULT FALSE,
+	locked BOOLEAN NOT NULL DEFAULT FALSE,
+	shadow_banned BOOLEAN NOT NULL DEFAULT FALSE,
+	consent TEXT NOT NULL DEFAULT '', -- version of the terms that the user agreed to
+	consent_at BIGINT NOT NULL DEFAULT 0, -- ms
+	expires BIGINT NOT NULL DEFAULT 0, -- ms, 0 for never
+	-- Requests per second (NULL for what everybody may, 0 for any number), with so
+	-- many at once.
+	rate BIGINT,
+	burst BIGINT NOT NULL DEFAULT 0
 );
+-- Lists of users are read in these orders, a page at a time.
+CREATE INDEX users_created ON users (created, usr);
 CREATE INDEX users_parting ON users (usr) WHERE parting;
 
 CREATE TABLE devices (
@@ -19,6 +31,7 @@ CREATE TABLE devices (
 	created BIGINT NOT NULL,
 	last_seen BIGINT NOT NULL, -- ms, up to some minutes late; 0 for never
 	ip TEXT NOT NULL,
+	agent TEXT NOT NULL DEFAULT '', -- what its program calls itself (the User-Agent of its last request, cut)
 	PRIMARY KEY (usr, device)
 );
 

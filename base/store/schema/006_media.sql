@@ -36,3 +36,19 @@ CREATE TABLE thumbnails (
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
 CREATE INDEX thumbnails_hash ON thumbnails (hash);
+
+-- Bytes in the blob store that are about to be something's, or are nothing's any
+-- more. Whatever is here after a crash is removed if it is nothing's.
+CREATE TABLE blob_litter (
+	hash TEXT NOT NULL,
+	PRIMARY KEY (hash)
+) WITHOUT ROWID; -- sqlite:
+); -- postgres:
+
+-- Files that were hidden from everybody, or shown again, in that order.
+CREATE TABLE quarantine_changes (
+	pos BIGINT PRIMARY KEY,
+	origin TEXT NOT NULL,
+	id TEXT NOT NULL,
+	quarantined BOOLEAN NOT NULL
+);

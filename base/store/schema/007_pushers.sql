@@ -14,6 +14,7 @@ CREATE TABLE pushers (
 	lang TEXT NOT NULL,
 	data BYTEA NOT NULL, -- a JSON object
 	device TEXT NOT NULL, -- of the session that set it
+	off BOOLEAN NOT NULL DEFAULT FALSE, -- for a while (MSC3881)
 	UNIQUE (usr, app, pushkey)
 );
 CREATE INDEX pushers_key ON pushers (app, pushkey);
@@ -27,13 +28,6 @@ CREATE TABLE push_queue (
 	PRIMARY KEY (pusher, event)
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
-
--- The position up to which events were looked at for pushers.
-CREATE TABLE push_cursor (
-	id BIGINT PRIMARY KEY,
-	pos BIGINT NOT NULL
-);
-INSERT INTO push_cursor (id, pos) VALUES (1, 0);
 
 -- Threads that people follow or have stopped to follow (MSC4306). upto is the
 -- newest event of the server when they stopped.

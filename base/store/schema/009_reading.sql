@@ -28,17 +28,6 @@ CREATE TABLE threads (
 ); -- postgres:
 CREATE INDEX threads_room ON threads (room, last);
 
--- Whether there is any relation in the room: most need not be searched.
-ALTER TABLE rooms ADD COLUMN related BOOLEAN NOT NULL DEFAULT FALSE;
-
--- Up to which stream position events were put into the two tables below. That
--- happens behind their sending.
-CREATE TABLE search_cursor (
-	id BIGINT PRIMARY KEY,
-	pos BIGINT NOT NULL
-);
-INSERT INTO search_cursor (id, pos) VALUES (1, 0);
-
 -- Events by their own time.
 CREATE TABLE event_times (
 	room BIGINT NOT NULL,

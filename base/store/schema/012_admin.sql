@@ -19,15 +19,6 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
 CREATE INDEX jobs_target ON jobs (target, at);
-CREATE INDEX events_outliers ON events (room) WHERE ord IS NULL;
-
--- What operators allow a user: requests per second (NULL for what everybody may,
--- 0 for any number), with so many at once.
-ALTER TABLE users ADD COLUMN rate BIGINT;
-ALTER TABLE users ADD COLUMN burst BIGINT NOT NULL DEFAULT 0;
-
--- Lists of users are read in these orders, a page at a time.
-CREATE INDEX users_created ON users (created, usr);
 
 -- Invitations that users of this server sent (kind 1) and rooms that they joined
 -- (kind 2), at their own time in ms. Written by the indexer of package search.
@@ -40,11 +31,3 @@ CREATE TABLE member_acts (
 	PRIMARY KEY (usr, kind, at, event)
 ) WITHOUT ROWID; -- sqlite:
 ); -- postgres:
-
--- Files that were hidden from everybody, or shown again, in that order.
-CREATE TABLE quarantine_changes (
-	pos BIGINT PRIMARY KEY,
-	origin TEXT NOT NULL,
-	id TEXT NOT NULL,
-	quarantined BOOLEAN NOT NULL
-);

@@ -1,10 +1,4 @@
--- What operators decide about people, and how people prove who they are.
-ALTER TABLE users ADD COLUMN suspended BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE users ADD COLUMN locked BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE users ADD COLUMN shadow_banned BOOLEAN NOT NULL DEFAULT FALSE;
-ALTER TABLE users ADD COLUMN consent TEXT NOT NULL DEFAULT ''; -- version of the terms that the user agreed to
-ALTER TABLE users ADD COLUMN consent_at BIGINT NOT NULL DEFAULT 0; -- ms
-ALTER TABLE users ADD COLUMN expires BIGINT NOT NULL DEFAULT 0; -- ms, 0 for never
+-- How people prove who they are.
 
 -- One login each, as SHA-256 like all tokens.
 CREATE TABLE login_tokens (
