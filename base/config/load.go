@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -54,9 +56,18 @@ func folderOf(path string) string {
 func readAll(path string) ([]*file, Problems) {
 	var files []*file
 	var problems Problems
-	extra, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "conf.d", "*.toml")) // fails on a bad pattern only
-	slices.Sort(extra)
-	for _, name := range append([]string{path}, extra...) {
+	names := []string{path}
+	folder := filepath.Join(filepath.Dir(path), "conf.d")
+	extra, err := os.ReadDir(folder) // sorted
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		problems = append(problems, Problem{Origin{File: folder}, unreadable(err)})
+	}
+	for _, entry := range extra {
+		if filepath.Ext(entry.Name()) == ".toml" {
+			names = append(names, filepath.Join(folder, entry.Name()))
+		}
+	}
+	for _, name := range names {
 		f, problem := readFile(name)
 		if problem != nil {
 			problems = append(problems, *problem)

@@ -184,3 +184,12 @@ func TestByteOrderMark(t *testing.T) {
 		t.Errorf("%+v %v", c, err)
 	}
 }
+
+// What stands in conf.d is never left out in silence.
+func TestConfDThatCannotBeRead(t *testing.T) {
+	dir := folder(t, map[string]string{"hearth.toml": "server_name = \"a.test\"\n", "conf.d": "no folder"})
+	_, err := Load(filepath.Join(dir, "hearth.toml"))
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "conf.d")+": cannot be read: not a directory") {
+		t.Errorf("%v", err)
+	}
+}
