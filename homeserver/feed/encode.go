@@ -27,11 +27,17 @@ type EncodeOptions struct {
 	// InviteState is a JSON array of what the invited may know of the room, nil
 	// for what is not an invite.
 	InviteState []byte
+	// Raw shows the event as other servers see it, with what they check it by.
+	Raw bool
 }
 
 // AppendEvent appends an event as one client sees it.
 func AppendEvent(dst []byte, ev *room.Event, o EncodeOptions) []byte {
-	dst = append(dst, ev.Client()...)
+	if o.Raw {
+		dst = append(dst, ev.JSON[:len(ev.JSON)-1]...)
+	} else {
+		dst = append(dst, ev.Client()...)
+	}
 	dst = append(dst, `,"unsigned":{"age":`...)
 	dst = appendAge(dst, ev, o.Now)
 	if left := ev.StickyUntil(o.Now) - o.Now; ev.Sticky > 0 && left > 0 {
@@ -95,6 +101,8 @@ type Encoder struct {
 
 	bundle  bool // with aggregations
 	ignored map[string]bool
+	raw     bool   // as other servers see them
+	fields  fields // nil for all
 }
 
 // NewEncoder returns an Encoder for a request of user's device. Without a
@@ -155,9 +163,9 @@ func (x *Encoder) AppendState(ctx context.Context, dst []byte, r *room.Room, eve
 		if len(dst) > start {
 			dst = append(dst, ',')
 		}
-		o := EncodeOptions{Now: x.now, Because: because[ev.RedactedBy]}
+		o := EncodeOptions{Now: x.now, Because: because[ev.RedactedBy], Raw: x.raw}
 		x.sign(&o, ev)
-		dst = AppendEvent(dst, ev, o)
+		dst = x.write(dst, ev, o)
 	}
 	return append(dst, ']'), nil
 }
@@ -213,10 +221,10 @@ func (x *Encoder) Append(ctx context.Context, dst []byte, r *room.Room, v *room.
 }
 
 func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) ([]byte, error) {
-	o := EncodeOptions{Now: x.now, Replaces: s.replaces, Because: s.because, HidePrev: true}
+	o := EncodeOptions{Now: x.now, Replaces: s.replaces, Because: s.because, HidePrev: true, Raw: x.raw}
 	x.sign(&o, ev)
 	if v == nil {
-		return AppendEvent(dst, ev, o), nil
+		return x.write(dst, ev, o), nil
 	}
 	if s.bundle != nil {
 		var err error
@@ -236,7 +244,21 @@ func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) (
 		}
 		o.HidePrev = !see
 	}
-	return AppendEvent(dst, ev, o), nil
+	return x.write(dst, ev, o), nil
+}
+
+// write appends an event, or of it what the client wants.
+func (x *Encoder) write(dst []byte, ev *room.Event, o EncodeOptions) []byte {
+	start := len(dst)
+	dst = AppendEvent(dst, ev, o)
+	if x.fields == nil {
+		return dst
+	}
+	some := x.fields.of(dst[start:])
+	if some == nil {
+		some = []byte("{}")
+	}
+	return append(dst[:start], some...)
 }
 
 // beside is what the unsigned part of an event refers to.

@@ -2,7 +2,9 @@ package feed
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 
 	"hearth/base/store"
@@ -14,7 +16,8 @@ import (
 // defaultTimeline is how many events of a room a client gets that does not say.
 const defaultTimeline = 10
 
-// maxTimeline bounds what a client may ask for.
+// maxTimeline bounds what a client may ask for, and how many events are looked
+// at for those that its filter wants.
 const maxTimeline = 1000
 
 // roomNews is what happened in a room since the client looked.
@@ -117,6 +120,9 @@ func (b *syncBuild) news(r *room.Room, viewer *room.Viewer, isNew bool, upto int
 		after = math.MinInt64 + 1
 	}
 	events, more, err := b.f.Rooms.Since(b.ctx, r, after, upto, max(limit, 1))
+	if more && limit > 0 && b.selects() {
+		events, more, err = b.seek(r, after, upto, limit)
+	}
 	if err != nil {
 		return n, err
 	}
@@ -161,6 +167,32 @@ func (b *syncBuild) news(r *room.Room, viewer *room.Viewer, isNew bool, upto int
 	}
 	n.events, err = b.related(r, n.events)
 	return n, err
+}
+
+// selects reports whether the client wants only some events of the timeline.
+func (b *syncBuild) selects() bool { return b.req.Filter.Room.Timeline.Selects() }
+
+// seek is Rooms.Since for a client that wants only some events: it goes as far
+// back as limit of those are.
+func (b *syncBuild) seek(r *room.Room, after, upto int64, limit int) (events []*room.Event, more bool, err error) {
+	for n := max(limit, defaultTimeline); ; {
+		n = min(4*n, maxTimeline)
+		if events, more, err = b.f.Rooms.Since(b.ctx, r, after, upto, n); err != nil {
+			return nil, false, err
+		}
+		wanted := 0
+		for i, ev := range slices.Backward(events) {
+			if !b.timelineWants(ev) {
+				continue
+			}
+			if wanted++; wanted > limit {
+				return events[i+1:], true, nil
+			}
+		}
+		if wanted == limit || !more || n == maxTimeline {
+			return events, more, nil
+		}
+	}
 }
 
 // quiet fills in the states of a room without new events.
@@ -211,6 +243,17 @@ func (b *syncBuild) state(r *room.Room, n roomNews, isNew bool) (members bool, e
 	delta, err := b.f.Rooms.StateDiff(b.ctx, known, upto)
 	if err != nil {
 		return false, err
+	}
+	if b.req.StateAfter == "" && b.selects() {
+		// What the filter keeps out of the timeline is told here.
+		end, err := b.f.Rooms.StateDiff(b.ctx, known, n.after)
+		if err != nil {
+			return false, err
+		}
+		for _, ev := range n.events {
+			delete(end, ev.SK)
+		}
+		maps.Copy(delta, end)
 	}
 	events, memberDelta, err := b.pick(r, delta)
 	if err != nil {

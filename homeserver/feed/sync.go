@@ -98,6 +98,7 @@ type syncBuild struct {
 
 func (f *Feed) build(ctx context.Context, u *user, req SyncRequest, since *Token, now Token) (body []byte, some bool, err error) {
 	b := &syncBuild{f: f, ctx: ctx, u: u, req: req, since: since, now: now, sent: u.sentTo(req.Device, since == nil), enc: NewEncoder(f.Rooms, u.id, req.Device)}
+	b.enc.raw, b.enc.fields = req.Filter.EventFormat == "federation", fieldsOf(req.Filter.EventFields)
 	if since != nil && since.Pos > now.Pos {
 		// A token from the future of a database that was restored: the client
 		// knows things that are gone. Telling it all again is the only cure.

@@ -84,6 +84,11 @@ func (f *EventFilter) AsksRelated() bool {
 	return f != nil && (f.RelatedBySenders != nil || f.RelatedByRelTypes != nil)
 }
 
+// Selects reports whether any event may be refused for what it is.
+func (f *EventFilter) Selects() bool {
+	return f != nil && (f.Types != nil || f.NotTypes != nil || f.Senders != nil || f.NotSenders != nil || f.ContainsURL != nil || f.AsksRelation())
+}
+
 // ParseFilter reads a filter as clients write it, inline in a query or
 // uploaded. Errors are M_BAD_JSON, M_NOT_JSON and M_INVALID_PARAM.
 func ParseFilter(raw []byte) (*Filter, error) {
