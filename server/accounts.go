@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"hearth/base/captcha"
+	"hearth/base/db"
 	"hearth/base/mail"
 	"hearth/base/sms"
 	"hearth/homeserver/account"
@@ -50,6 +51,7 @@ func (s *Server) accountOptions(key ed25519.PrivateKey) account.Options {
 
 		OnProfile:     s.onProfile,
 		OnDeactivate:  s.onDeactivate,
+		OnErase:       func(tx *db.Tx, user string) error { return s.personal.Erase(tx, user) }, // which comes later
 		DeviceRemoved: s.deviceRemoved,
 		DeviceRenamed: s.keys.DeviceRenamed,
 	}

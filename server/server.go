@@ -158,7 +158,7 @@ func (s *Server) buildEngines(keyID string, key ed25519.PrivateKey, vapid *pushe
 	})
 	s.accounts = account.New(s.db, s.accountOptions(key))
 	s.rooms = room.New(room.Config{
-		DB: s.db, Hub: s.hub, Server: name, KeyID: keyID, Key: key, Profiles: profiles{s.accounts}, Log: s.log,
+		DB: s.db, Hub: s.hub, Server: name, KeyID: keyID, Key: key, Profiles: profiles{s.accounts}, Erased: s.accounts.Erased, Log: s.log,
 		DefaultVersion: s.cfg.Rooms.DefaultVersion,
 	})
 	s.typing = typing.New(s.rooms, s.hub)

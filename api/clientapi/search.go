@@ -259,7 +259,11 @@ func (s *searching) findIn(ctx context.Context, nid int64, nids []int64) error {
 		if err != nil {
 			return err
 		}
-		if ok && ev.RedactedBy == 0 && ev.Ord <= sight.Last && (related == nil || related[ev]) && s.inGroup(ev) {
+		erased, err := sight.Erased(ev)
+		if err != nil {
+			return err
+		}
+		if ok && !erased && ev.RedactedBy == 0 && ev.Ord <= sight.Last && (related == nil || related[ev]) && s.inGroup(ev) {
 			s.found = append(s.found, searchResult{ev, sight, search.Rank(s.words, ev.Type, ev.Content)})
 		}
 	}

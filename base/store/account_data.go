@@ -54,6 +54,11 @@ func AccountDataIn(tx *db.Tx, user string, rooms ...int64) (all []AccountData, e
 	return all, err
 }
 
+// DeleteAccountData removes all entries of a user.
+func DeleteAccountData(tx *db.Tx, user string) error {
+	return tx.Exec(`DELETE FROM account_data WHERE usr = $1`, user)
+}
+
 // CountAccountData counts a user's entries.
 func CountAccountData(tx *db.Tx, user string) (int64, error) {
 	return db.One(tx, db.Value[int64], `SELECT COUNT(*) FROM account_data WHERE usr = $1`, user)

@@ -72,6 +72,11 @@ func RehashPassword(tx *db.Tx, user, from, to string) error {
 	return tx.Exec(`UPDATE users SET password = $1 WHERE usr = $2 AND password = $3`, to, user, from)
 }
 
+// ErasedUsers are those who wanted to be forgotten when they closed their account.
+func ErasedUsers(tx *db.Tx) ([]string, error) {
+	return db.All(tx, db.Value[string], `SELECT usr FROM users WHERE erased`)
+}
+
 // PartingUsers are those whom a deactivation has not yet taken out of all rooms.
 func PartingUsers(tx *db.Tx) ([]string, error) {
 	return db.All(tx, db.Value[string], `SELECT usr FROM users WHERE parting ORDER BY usr`)

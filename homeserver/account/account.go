@@ -83,6 +83,9 @@ type Options struct {
 	// OnDeactivate takes a user out of all rooms. It is repeated at the next
 	// start if it fails or the server dies meanwhile.
 	OnDeactivate func(ctx context.Context, user mxid.UserID) error
+	// OnErase forgets what else a user has kept here, in the transaction in which
+	// the profile goes.
+	OnErase func(tx *db.Tx, user string) error
 	// DeviceRemoved forgets all of a device, in the transaction that removes it and
 	// its tokens. DeviceRenamed is told of a device's new name, likewise.
 	DeviceRemoved, DeviceRenamed func(tx *db.Tx, user, device string) error
@@ -98,6 +101,7 @@ type Engine struct {
 	nonces   *nonces
 
 	bookmarks *bookmarks
+	erased    erased
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -126,6 +130,9 @@ func New(d *db.DB, o Options) *Engine {
 	}
 	if o.OnDeactivate == nil {
 		o.OnDeactivate = func(context.Context, mxid.UserID) error { return nil }
+	}
+	if o.OnErase == nil {
+		o.OnErase = func(*db.Tx, string) error { return nil }
 	}
 	ignore := func(*db.Tx, string, string) error { return nil }
 	if o.DeviceRemoved == nil {

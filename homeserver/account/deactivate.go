@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 
 	"hearth/base/db"
 	"hearth/base/store"
@@ -19,8 +20,9 @@ func (e *Engine) DeactivateSelf(ctx context.Context, s *Session, erase bool, aut
 
 // Deactivate closes the account of a user, given by id or localpart: password,
 // devices and tokens are gone, nobody sees the profile, and the user leaves all
-// rooms. The name is never given to anybody else. With erase the profile is gone
-// too, and what the user wrote is hidden from those who join later. An unknown
+// rooms. The name is never given to anybody else. With erase the profile and the
+// account data are gone too, and what the user wrote is hidden from those who join
+// later. An unknown
 // user is M_NOT_FOUND.
 func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error {
 	var u store.User
@@ -33,6 +35,7 @@ func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error 
 		if err := store.UpdateUser(tx, u); err != nil {
 			return err
 		}
+		tx.AfterCommit(e.erased.changed)
 		if err := store.DeleteThreepids(tx, u.ID); err != nil {
 			return err
 		}
@@ -51,8 +54,8 @@ func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error 
 	return nil
 }
 
-// part takes a deactivated user out of all rooms and deletes an erased profile,
-// which the rooms may have shown until then.
+// part takes a deactivated user out of all rooms, and then deletes what was to be
+// erased: the rooms may have shown the profile until then.
 func (e *Engine) part(ctx context.Context, user string) {
 	err := e.OnDeactivate(ctx, mxid.UserID(user))
 	if err == nil {
@@ -62,7 +65,7 @@ func (e *Engine) part(ctx context.Context, user string) {
 				return err // reactivated by the operator meanwhile
 			}
 			if u.Erased {
-				if err := store.DeleteProfile(tx, user); err != nil {
+				if err := errors.Join(store.DeleteProfile(tx, user), e.OnErase(tx, user)); err != nil {
 					return err
 				}
 			}

@@ -142,6 +142,7 @@ func (e *Engine) Reactivate(ctx context.Context, user, password string) error {
 			return err
 		}
 		u.Password, u.Deactivated, u.Erased, u.Parting = hashed, false, false, false
+		tx.AfterCommit(e.erased.changed)
 		return store.UpdateUser(tx, u)
 	})
 }

@@ -237,14 +237,18 @@ func (x *Encoder) append(dst []byte, v *room.Viewer, ev *room.Event, s beside) (
 		return dst, err
 	}
 	o.Membership = m.String()
-	if s.replaces != nil {
+	shown, err := v.Shown(ev)
+	if err != nil {
+		return dst, err
+	}
+	if s.replaces != nil && shown == ev {
 		see, err := v.CanSee(s.replaces)
 		if err != nil {
 			return dst, err
 		}
 		o.HidePrev = !see
 	}
-	return x.write(dst, ev, o), nil
+	return x.write(dst, shown, o), nil
 }
 
 // write appends an event, or of it what the client wants.

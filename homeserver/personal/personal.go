@@ -101,6 +101,18 @@ func (e *Engine) DeviceRemoved(tx *db.Tx, user, device string) error {
 	return nil
 }
 
+// Erase deletes everything of a user whose account is closed: no client is left to
+// be told.
+func (e *Engine) Erase(tx *db.Tx, user string) error {
+	tx.AfterCommit(func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.ignored, user)
+		e.changes++
+	})
+	return store.DeleteAccountData(tx, user)
+}
+
 // Delete removes an entry; clients see it as an empty object in /sync once
 // (MSC3391). Deleting what is not there is no error.
 func (e *Engine) Delete(ctx context.Context, user string, room int64, typ string) error {

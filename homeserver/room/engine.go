@@ -36,7 +36,10 @@ type Config struct {
 	KeyID    string // "ed25519:abc"
 	Key      ed25519.PrivateKey
 	Profiles Profiles
-	Log      *slog.Logger
+	// Erased reports whether what a user wrote is hidden from those who come later;
+	// nil if it never is.
+	Erased func(ctx context.Context, user string) (bool, error)
+	Log    *slog.Logger
 	// DefaultVersion is the version of rooms for which nobody chose one; "" for
 	// roomver.Default.
 	DefaultVersion string

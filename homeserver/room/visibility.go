@@ -174,6 +174,36 @@ func (v *Viewer) momentAnew(root int64) (moment, error) {
 	return m, nil
 }
 
+// Shown is ev as the user may see it: redacted, if it is Erased.
+func (v *Viewer) Shown(ev *Event) (*Event, error) {
+	if gone, err := v.Erased(ev); err != nil || !gone {
+		return ev, err
+	}
+	return ev.Redacted()
+}
+
+// Erased reports whether ev is hidden because its sender wanted to be forgotten:
+// from those who were neither there when it was sent nor when the sender left. A
+// room's state stays, or the room would look broken, but for what it says of people
+// (client-server-api/#post_matrixclientv3accountdeactivate, "erase").
+func (v *Viewer) Erased(ev *Event) (bool, error) {
+	if v.e.Config.Erased == nil || ev.RedactedBy != 0 || ev.StateKey != nil && ev.Type != "m.room.member" {
+		return false, nil
+	}
+	if m, err := v.MembershipAt(ev); err != nil || m == store.Join {
+		return false, err
+	}
+	if gone, err := v.e.Config.Erased(v.ctx, ev.Sender); err != nil || !gone {
+		return false, err
+	}
+	left, err := v.e.StateEvent(v.ctx, v.room, v.room.Current().State, "m.room.member", ev.Sender)
+	if err != nil || left == nil {
+		return true, err
+	}
+	then, err := v.moment(left.State)
+	return then.membership != store.Join, err
+}
+
 // Visible keeps those of events that the user may see.
 func (v *Viewer) Visible(events []*Event) ([]*Event, error) {
 	out := events[:0:0]

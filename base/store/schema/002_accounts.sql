@@ -23,6 +23,7 @@ CREATE TABLE users (
 -- Lists of users are read in these orders, a page at a time.
 CREATE INDEX users_created ON users (created, usr);
 CREATE INDEX users_parting ON users (usr) WHERE parting;
+CREATE INDEX users_erased ON users (usr) WHERE erased;
 
 CREATE TABLE devices (
 	usr TEXT NOT NULL,
