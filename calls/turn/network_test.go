@@ -200,3 +200,30 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+// Behind NAT, the operator who named no external address reads of it at once.
+func TestPrivateRelaysAreSaid(t *testing.T) {
+	home, public := netip.MustParseAddr("192.168.1.20"), netip.MustParseAddr("11.22.33.44")
+	for _, tc := range []struct {
+		what, listen string
+		relay        netip.Addr
+		external     []netip.Addr
+		warns        bool
+	}{
+		{"behind NAT", ":0", home, nil, true},
+		{"behind NAT, and known", ":0", public, []netip.Addr{public}, false},
+		{"on the internet", ":0", public, nil, false},
+		{"for this network only", "192.168.1.20:0", home, nil, false},
+	} {
+		var log bytes.Buffer
+		s, err := New(Config{UDP: []string{tc.listen}, ServerName: "example.test", External: tc.external, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.relays.v4.public = tc.relay
+		s.warnOfNAT()
+		if warned := strings.Contains(log.String(), "network.external"); warned != tc.warns {
+			t.Errorf("%s: %q", tc.what, &log)
+		}
+	}
+}

@@ -66,6 +66,15 @@ func findRelayAddrs(cfg Config) (relayAddrs, error) {
 	return r, nil
 }
 
+// warnOfNAT tells the operator of the mistake that otherwise shows only when
+// people elsewhere hear nothing. Who names one private address to listen on or
+// to be reached at knows that it is one.
+func (s *Server) warnOfNAT() {
+	if a := s.relays.v4.public; a.IsPrivate() && listensEverywhere(s.cfg) && len(s.cfg.External) == 0 {
+		s.log.Warn("turn relays have a private address, which only this network reaches: write the public one into network.external", "addr", a)
+	}
+}
+
 // listensEverywhere reports whether some listen address is not one address.
 func listensEverywhere(cfg Config) bool {
 	for _, s := range slices.Concat(cfg.UDP, cfg.TCP, cfg.TLS) {

@@ -157,6 +157,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.relays = relays
+	s.warnOfNAT()
 	s.peers.addOwn(s.cfg.External...)
 	s.peers.addOwn(relays.all()...)
 	if err := s.serve(); err != nil {
