@@ -40,11 +40,14 @@ func (s *Server) listen() error {
 
 // tlsConfig reads the certificate of the configuration.
 func (s *Server) tlsConfig() (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(s.cfg.TLS.Cert, s.cfg.TLS.Key)
-	if err != nil {
-		return nil, err
+	if s.certs == nil {
+		c, err := loadCerts(s.cfg.TLS.Cert, s.cfg.TLS.Key, s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.certs = c
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12}, nil
 }
 
 func (s *Server) serve(addr, key string, tc *tls.Config) error {

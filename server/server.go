@@ -78,6 +78,7 @@ type Server struct {
 	sticky    *sticky.Engine
 	feed      *feed.Feed
 	turn      *turn.Server  // nil if calls are not relayed
+	certs     *certs        // nil without TLS
 	limits    *limit.Limits // nil if they are switched off
 	router    *httpx.Router
 	parking   *httpx.Parking
