@@ -150,3 +150,24 @@ func TestHangUp(t *testing.T) {
 		synctest.Wait() // serve sees that nothing is left
 	})
 }
+
+// A client that asks whether it may send a large body is told no before it does.
+func TestMaySend(t *testing.T) {
+	serve(t, func(t *testing.T, p pipes) {
+		for length, want := range map[int64][]int{httpx.DefaultMaxBody + 1: {http.StatusRequestEntityTooLarge}, 2: {http.StatusContinue, http.StatusOK}} {
+			c := p.dial()
+			fmt.Fprintf(c, "PUT %s/echo HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", base, length)
+			answers := bufio.NewReader(c)
+			for _, status := range want {
+				res, err := http.ReadResponse(answers, nil)
+				if err != nil || res.StatusCode != status {
+					t.Fatalf("a body of %d bytes: %v, %v, want %d", length, res, err, status)
+				}
+				if status == http.StatusContinue {
+					_, _ = io.WriteString(c, "{}")
+				}
+			}
+			c.Close()
+		}
+	})
+}

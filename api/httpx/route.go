@@ -262,9 +262,15 @@ func (rt *Router) guard(route Route) http.Handler {
 		call := &call{router: rt, addr: rt.clientAddr(r), agent: r.UserAgent()}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, call))
 		if err := rt.admit(r, route, call); err != nil {
-			// Unread bodies would make the connection useless for the next request.
-			_, _ = io.CopyN(io.Discard, r.Body, DefaultMaxBody)
+			if !waits(r) {
+				// Unread bodies would make the connection useless for the next request.
+				_, _ = io.CopyN(io.Discard, r.Body, DefaultMaxBody)
+			}
 			rt.Fail(w, r, err)
+			return
+		}
+		if waits(r) && r.ContentLength > maxBody {
+			rt.Fail(w, r, mxerr.New(mxerr.TooLarge, "The body is too large"))
 			return
 		}
 		route.Handler.ServeHTTP(w, r)
@@ -322,6 +328,10 @@ func (rt *Router) admit(r *http.Request, route Route, call *call) error {
 	}
 	return refusal(rt.cfg.Limits.Allow(route.Limit, key))
 }
+
+// waits tells a client that sends its body when it is asked to. It is, by whoever
+// reads the body.
+func waits(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Expect"), "100-continue") }
 
 // admitPeer counts requests before it believes them: to find out who makes them
 // is most of the work.
