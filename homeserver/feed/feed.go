@@ -43,8 +43,9 @@ type Feed struct {
 	Config
 	quit chan struct{}
 
-	mu    sync.Mutex
-	users map[string]*user
+	mu      sync.Mutex
+	users   map[string]*user
+	crowded time.Time // until when nobody is looked for to make room
 
 	slides slideConns
 	facts  factCache
@@ -53,8 +54,8 @@ type Feed struct {
 	comings *comings
 }
 
-// maxUsers bounds the users whose rooms are kept in memory. Those who have not
-// asked for longest go first.
+// maxUsers bounds the users whose rooms are kept in memory, but for those who wait
+// for news. Those who have not asked for longest go first.
 const maxUsers = 20_000
 
 // New returns a Feed that observes the rooms. Call it before the first request.
@@ -148,19 +149,30 @@ func (f *Feed) loadUser(ctx context.Context, u *user) error {
 	return nil
 }
 
+// evictLocked makes room for others: of those who do not wait, the ones who asked
+// nothing for longest go. Those who wait hold a connection each, which bounds
+// them; where nobody else is left it does not look again for a while.
 func (f *Feed) evictLocked() {
-	oldest := time.Now()
+	now := time.Now()
+	if now.Before(f.crowded) {
+		return
+	}
+	oldest := now
 	for _, u := range f.users {
-		if u.used.Before(oldest) {
+		if u.used.Before(oldest) && !u.listener.Waiting() {
 			oldest = u.used
 		}
 	}
-	limit := oldest.Add(time.Since(oldest) / 8)
+	limit := oldest.Add(now.Sub(oldest) / 8)
+	before := len(f.users)
 	for id, u := range f.users {
 		if !u.used.After(limit) && !u.listener.Waiting() {
 			u.listener.Close()
 			delete(f.users, id)
 		}
+	}
+	if len(f.users) == before {
+		f.crowded = now.Add(time.Second)
 	}
 }
 

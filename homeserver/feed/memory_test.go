@@ -48,6 +48,36 @@ func TestUsersAreBounded(t *testing.T) {
 	}
 }
 
+// Who waits keeps nobody in memory who does not, however long ago it began; and
+// when all wait, they stay.
+func TestThoseWhoWaitKeepNobody(t *testing.T) {
+	f := &Feed{Config: Config{Hub: notify.NewHub(0)}, users: map[string]*user{}}
+	now := time.Now()
+	add := func(id string, used time.Time) *user {
+		u := &user{id: id, listener: f.Hub.Listen(id), used: used}
+		f.users[id] = u
+		return u
+	}
+	_, hangUp := add("parked", now.Add(-2*time.Minute)).listener.Wait()
+	for i := range 100 {
+		add(fmt.Sprint(i), now.Add(-time.Second))
+	}
+	f.evictLocked()
+	if len(f.users) != 1 {
+		t.Errorf("%d users are left", len(f.users))
+	}
+	f.evictLocked()
+	if f.users["parked"] == nil || !f.crowded.After(now) {
+		t.Errorf("of those who wait %d are left; looked for again after %v", len(f.users), f.crowded.Sub(now))
+	}
+	hangUp()
+	f.crowded = now
+	f.evictLocked()
+	if len(f.users) != 0 {
+		t.Errorf("%d users are left after they hung up", len(f.users))
+	}
+}
+
 // A device has so many connections, and one more ends that which was used longest
 // ago; so do all devices together, and what they know.
 func TestConnectionsAreBounded(t *testing.T) {
