@@ -447,6 +447,25 @@ func TestManyRingsAreForgotten(t *testing.T) {
 	}
 }
 
+// TestServersWithManyKeys: of a server that shows very many keys some are kept.
+func TestServersWithManyKeys(t *testing.T) {
+	pub, key, _ := ed25519.GenerateKey(nil)
+	all := map[string]any{}
+	for i := range maxKeys + 1 {
+		all[fmt.Sprintf("ed25519:%03d", i)] = map[string]string{"key": signing.EncodeBase64(pub)}
+	}
+	list, err := canonjson.Marshal(map[string]any{"server_name": "there.test", "verify_keys": all, "valid_until_ts": time.Now().Add(time.Hour).UnixMilli()})
+	if err == nil {
+		list, err = signing.Sign(list, "there.test", "ed25519:000", key)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, _, err := readKeys(list, "there.test", time.Now()); err != nil || len(keys) != maxKeys {
+		t.Errorf("%d keys are kept, %v", len(keys), err)
+	}
+}
+
 // TestOwnKeys: what this server says of its keys others believe.
 func TestOwnKeys(t *testing.T) {
 	c := newClient(t, fedtest.NewAuthority(t), nil)

@@ -159,6 +159,17 @@ func TestPeersMisbehave(t *testing.T) {
 		"a file of the machine": {location("file:///etc/passwd"), "502 M_UNKNOWN"},
 		"a place with a user":   {location("https://u:p@example.test/"), "502 M_UNKNOWN"},
 		"a place that is not":   {location("https://" + s.Addr), "502 M_UNKNOWN"}, // answers in parts, but not 200 below
+		"a place that goes round": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				http.Redirect(w, r, "/", http.StatusFound)
+				return
+			}
+			location("https://"+s.Addr+"/")(w, r)
+		}, "502 M_UNKNOWN"},
+		"an endless refusal": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			endless("text/plain", "")(w, nil)
+		}, "502 M_UNKNOWN"},
 		"huge headers": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 1<<20))
 		}, "502 M_UNKNOWN"},

@@ -7,3 +7,5 @@ func (f *Feed) Parked(user string) bool {
 	u := f.users[user]
 	return u != nil && u.listener.Waiting()
 }
+
+const MaxCrowd = maxCrowd
