@@ -400,7 +400,8 @@ func (b *syncBuild) left(r *room.Room, ur *userRoom) (bool, error) {
 	if err != nil || len(leave) == 0 {
 		return false, err
 	}
-	if viewer.JoinedUntil() == math.MinInt64 {
+	out := b.since != nil && !b.req.FullState && viewer.JoinedUntil() <= b.since.Pos
+	if out || viewer.JoinedUntil() == math.MinInt64 {
 		return true, b.declined(r, viewer, leave[0])
 	}
 	isNew, err := b.newToClient(r, ur)
@@ -431,8 +432,8 @@ func (b *syncBuild) left(r *room.Room, ur *userRoom) (bool, error) {
 	return true, nil
 }
 
-// declined writes a room that the user was invited to and never joined: the
-// event that ended it, and nothing of the room.
+// declined writes a room that the user was in neither at its token nor since:
+// the event that ended an invite or a ban, and nothing of the room.
 func (b *syncBuild) declined(r *room.Room, viewer *room.Viewer, ev *room.Event) error {
 	b.out = append(b.out, '{')
 	err := b.timeline(r, viewer, roomNews{events: []*room.Event{ev}, place: ev.Ord - 1})

@@ -221,6 +221,18 @@ func TestInviteJoinLeave(t *testing.T) {
 		if again := b.sync(); len(again.Rooms.Leave) != 0 {
 			t.Error("the room is left again and again")
 		}
+		// To be banned and unbanned tells him no more of a room that he was out of.
+		for _, change := range []func() error{
+			func() error { return w.rooms.Ban(t.Context(), alice, r.ID, bob, "") },
+			func() error { return w.rooms.Unban(t.Context(), alice, r.ID, bob, "") },
+		} {
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+			if left := b.sync().Rooms.Leave[r.ID]; len(left.Timeline.Events) != 1 || left.Timeline.Limited || len(left.State.Events) != 0 {
+				t.Errorf("after he was gone: %+v", left)
+			}
+		}
 		if fresh := (&client{t: t, w: w, user: bob, device: "C"}).sync(); len(fresh.Rooms.Leave) != 0 {
 			t.Error("an initial sync shows rooms that were left")
 		}
