@@ -327,6 +327,12 @@ func TestPagesArePreviewed(t *testing.T) {
 		case "/pic.png":
 			w.Header().Set("Content-Type", "image/png")
 			_, _ = w.Write(pic.Bytes())
+		case "/album":
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, `<title>Album</title><meta property="og:image" content="/poster">`)
+		case "/poster":
+			w.Header().Set("Content-Type", "image/png")
+			_, _ = w.Write(make([]byte, 10<<20+1))
 		case "/away":
 			http.Redirect(w, r, "http://169.254.169.254/latest/meta-data", http.StatusFound)
 		default:
@@ -352,6 +358,9 @@ func TestPagesArePreviewed(t *testing.T) {
 	}
 	if asked != 2 {
 		t.Errorf("the site was asked %d times for two previews", asked)
+	}
+	if og := ask(t, alice, http.MethodGet, path+"/album", nil); og["og:title"] != "Album" || og["og:image"] != nil {
+		t.Errorf("a page with a picture that is too large: %v", og)
 	}
 	for _, bad := range []string{site.URL + "/zip", site.URL + "/away", "http://10.0.0.1/"} {
 		refused(t, alice, http.MethodGet, "/_matrix/media/v3/preview_url?url="+bad, nil, "M_NOT_FOUND")

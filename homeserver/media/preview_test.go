@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"hearth/matrix/mxerr"
 
 	"golang.org/x/net/html"
+	"golang.org/x/sync/errgroup"
 )
 
 // TestWhatAPageSaysIsBounded: a page can make the server keep little, however
@@ -78,5 +81,39 @@ func TestPreviewsAreBounded(t *testing.T) {
 	}
 	if _, err := p.Look(t.Context(), site.URL+"/"+strings.Repeat("x", 5000)); err == nil || mxerr.From(err).Code != mxerr.InvalidParam {
 		t.Errorf("a very long address: %v", err)
+	}
+}
+
+// TestFewPagesAtATime: however many links people send, the server looks at some
+// pages at a time.
+func TestFewPagesAtATime(t *testing.T) {
+	var now, most atomic.Int32
+	full, once := make(chan struct{}), sync.Once{}
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		most.Store(max(most.Load(), n))
+		if n == maxPreviewTasks {
+			once.Do(func() { close(full) })
+		}
+		<-full
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<title>here</title>")
+	}))
+	defer site.Close()
+	local := netip.MustParseAddr("127.0.0.1")
+	p := NewPreviews(nil, netguard.Ranges{{From: local, To: local}}, slog.New(slog.DiscardHandler))
+	var looking errgroup.Group
+	for i := range 2 * maxPreviewTasks {
+		looking.Go(func() error {
+			if i >= maxPreviewTasks {
+				<-full
+			}
+			_, err := p.Look(t.Context(), fmt.Sprint(site.URL, "/", i))
+			return err
+		})
+	}
+	if err := looking.Wait(); err != nil || most.Load() != maxPreviewTasks || cap(p.tasks) != maxPreviewTasks {
+		t.Errorf("%d pages were looked at at a time, %v", most.Load(), err)
 	}
 }
