@@ -51,6 +51,7 @@ func (s *Server) accountOptions(key ed25519.PrivateKey) account.Options {
 
 		OnProfile:     s.onProfile,
 		OnDeactivate:  s.onDeactivate,
+		OnSessionsEnd: s.hub.WakeUser,
 		OnErase:       func(tx *db.Tx, user string) error { return s.personal.Erase(tx, user) }, // which comes later
 		DeviceRemoved: s.deviceRemoved,
 		DeviceRenamed: s.keys.DeviceRenamed,

@@ -54,7 +54,7 @@ func (s *Server) buildDoors() {
 	s.router.Add((&clientapi.Personal{
 		Rooms: s.rooms, Typing: s.typing, Receipts: s.receipts, Data: s.personal, Presence: s.presence, Push: s.push, Pushers: s.pusher,
 	}).Routes()...)
-	s.router.Add((&clientapi.Sync{Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
+	s.router.Add((&clientapi.Sync{Watch: s.accounts.Watch, Feed: s.feed, Filters: s.personal, Presence: s.presence}).Routes()...)
 	s.router.Add((&clientapi.Encryption{Keys: s.keys, Feed: s.feed, Accounts: s.accounts}).Routes()...)
 	s.router.Add(s.mediaDoors().Routes()...)
 	if s.peers != nil {

@@ -134,3 +134,53 @@ func TestInitialSyncShowsWhoIsThere(t *testing.T) {
 		}
 	})
 }
+
+// TestLogoutEndsSync: a client that waits is told when its session ends, and hears
+// nothing of what comes after.
+func TestLogoutEndsSync(t *testing.T) {
+	onBoth(t, func(t *testing.T, h *house) {
+		root, alice := h.operatorOf(t), h.user(t, "alice")
+		in := room(t, alice)
+		log := func() *e2e.Client {
+			c := e2e.NewClient(h.url, h.http)
+			if err := c.Login(t.Context(), "alice"); err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		lock := func(on bool) {
+			ask(t, root, http.MethodPut, "/_matrix/client/v1/admin/lock/@alice:example.test", map[string]bool{"locked": on})
+		}
+		slides := "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
+		for name, tc := range map[string]struct {
+			end  func(c *e2e.Client)
+			code string
+		}{
+			"logout": {func(c *e2e.Client) { ask(t, c, http.MethodPost, v3+"/logout", nil) }, "M_UNKNOWN_TOKEN"},
+			"lock":   {func(*e2e.Client) { lock(true) }, "M_USER_LOCKED"},
+		} {
+			for _, sliding := range []bool{false, true} {
+				c := log()
+				answer := make(chan error, 1)
+				if sliding {
+					first := ask(t, c, http.MethodPost, slides, map[string]any{"room_subscriptions": map[string]any{in: map[string]any{"timeline_limit": 1, "required_state": []any{}}}})
+					go func() {
+						answer <- c.Do(t.Context(), http.MethodPost, slides+"?timeout=60000&pos="+url.QueryEscape(first["pos"].(string)), map[string]any{}, nil)
+					}()
+				} else {
+					first := ask(t, c, http.MethodGet, v3+"/sync", nil)
+					go func() {
+						answer <- c.Do(t.Context(), http.MethodGet, v3+"/sync?timeout=60000&since="+first["next_batch"].(string), nil, nil)
+					}()
+				}
+				tc.end(c)
+				if err := <-answer; !is(err, 401, tc.code) {
+					t.Errorf("%s, sliding %v: the client that waits gets %v", name, sliding, err)
+				}
+				if name == "lock" {
+					lock(false)
+				}
+			}
+		}
+	})
+}

@@ -75,5 +75,5 @@ func (a *Sync) slidingSync(ctx context.Context, r *http.Request, req feed.SlideR
 	}
 	left := a.Presence.Syncing(ctx, who.User, state)
 	res, pending, err := a.Feed.BeginSlide(ctx, req)
-	return wait(left, res, pending, err)
+	return a.wait(who, left, res, pending, err)
 }

@@ -15,6 +15,9 @@ import (
 
 // Sync are the doors to what is new: /sync and simplified sliding sync.
 type Sync struct {
+	// Watch is account.Engine's: what tells whether the session of a token goes on.
+	// nil if sessions never end.
+	Watch   func(token string) func(ctx context.Context) error
 	Feed    *feed.Feed
 	Filters *personal.Engine
 	// Presence is told that a user's client is there.
@@ -64,14 +67,17 @@ func (a *Sync) sync(ctx context.Context, r *http.Request, _ httpx.None) (httpx.R
 	}
 	left := a.Presence.Syncing(ctx, who.User, state)
 	res, pending, err := a.Feed.BeginSync(ctx, req)
-	return wait(left, res, pending, err)
+	return a.wait(who, left, res, pending, err)
 }
 
 // wait is the rest of a request, after which the client has left.
-func wait(left func(), res []byte, pending *feed.Pending, err error) (httpx.Raw, httpx.Later, error) {
+func (a *Sync) wait(who *httpx.Caller, left func(), res []byte, pending *feed.Pending, err error) (httpx.Raw, httpx.Later, error) {
 	if pending == nil {
 		left()
 		return res, nil, err
+	}
+	if a.Watch != nil && who.Service == "" { // the users of bridges have no sessions
+		pending.While(a.Watch(who.Token))
 	}
 	return nil, func(ctx context.Context) (httpx.Raw, error) {
 		defer left()

@@ -83,6 +83,9 @@ type Options struct {
 	// OnDeactivate takes a user out of all rooms. It is repeated at the next
 	// start if it fails or the server dies meanwhile.
 	OnDeactivate func(ctx context.Context, user mxid.UserID) error
+	// OnSessionsEnd is told whose sessions may have ended or changed. It runs in the
+	// store's writer.
+	OnSessionsEnd func(user string)
 	// OnErase forgets what else a user has kept here, in the transaction in which
 	// the profile goes.
 	OnErase func(tx *db.Tx, user string) error
@@ -130,6 +133,9 @@ func New(d *db.DB, o Options) *Engine {
 	}
 	if o.OnDeactivate == nil {
 		o.OnDeactivate = func(context.Context, mxid.UserID) error { return nil }
+	}
+	if o.OnSessionsEnd == nil {
+		o.OnSessionsEnd = func(string) {}
 	}
 	if o.OnErase == nil {
 		o.OnErase = func(*db.Tx, string) error { return nil }

@@ -39,14 +39,9 @@ type Session struct {
 // M_UNKNOWN_TOKEN, with soft_logout if the token has only run out
 // (client-server-api/#soft-logout).
 func (e *Engine) Authenticate(ctx context.Context, token string, from Client) (*Session, error) {
-	key := hash(token)
-	s, age := e.sessions.get(key)
-	if s == nil {
-		var err error
-		if s, err = e.load(ctx, key); err != nil {
-			return nil, err
-		}
-		e.sessions.add(key, s, age)
+	s, err := e.session(ctx, hash(token))
+	if err != nil {
+		return nil, err
 	}
 	now := e.nowMS()
 	if s.expires != 0 && s.expires <= now {
@@ -61,6 +56,37 @@ func (e *Engine) Authenticate(ctx context.Context, token string, from Client) (*
 		e.seen.note(string(s.User), s.Device, from, now)
 	}
 	return s, nil
+}
+
+func (e *Engine) session(ctx context.Context, key tokenHash) (*Session, error) {
+	s, age := e.sessions.get(key)
+	if s != nil {
+		return s, nil
+	}
+	s, err := e.load(ctx, key)
+	if err == nil {
+		e.sessions.add(key, s, age)
+	}
+	return s, err
+}
+
+// Watch returns a function that tells whether the session of a token goes on: nil,
+// or what its owner is to be told. It is for requests that last long, and costs
+// next to nothing while nobody's session ends. OnSessionsEnd says when to call it.
+func (e *Engine) Watch(token string) func(ctx context.Context) error {
+	key, known, age := hash(token), false, uint64(0)
+	return func(ctx context.Context) error {
+		now := e.sessions.age.Load()
+		if known && now == age {
+			return nil
+		}
+		s, err := e.session(ctx, key)
+		if err == nil && s.Locked {
+			err = ErrLocked()
+		}
+		known, age = err == nil, now
+		return err
+	}
 }
 
 // errExpired is what Synapse answers, and clients know.
@@ -104,7 +130,10 @@ func (e *Engine) load(ctx context.Context, key tokenHash) (*Session, error) {
 
 // forget drops cached sessions when tx commits: all of a user if device is "".
 func (e *Engine) forget(tx *db.Tx, user, device string) {
-	tx.AfterCommit(func() { e.sessions.drop(mxid.UserID(user), device) })
+	tx.AfterCommit(func() {
+		e.sessions.drop(mxid.UserID(user), device)
+		e.OnSessionsEnd(user)
+	})
 }
 
 type tokenHash [sha256.Size]byte

@@ -3,6 +3,7 @@ package account
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"hearth/matrix/mxid"
 )
@@ -18,7 +19,7 @@ type sessions struct {
 	hand  int
 	// age counts drops. A session that was read from the database before a drop
 	// may be the one that was dropped, and must not be kept.
-	age uint64
+	age atomic.Uint64 // changes while mu is held
 }
 
 type slot struct {
@@ -40,16 +41,16 @@ func (c *sessions) get(key tokenHash) (*Session, uint64) {
 	defer c.mu.Unlock()
 	i, ok := c.at[key]
 	if !ok {
-		return nil, c.age
+		return nil, c.age.Load()
 	}
 	c.slots[i].used = true
-	return c.slots[i].session, c.age
+	return c.slots[i].session, c.age.Load()
 }
 
 func (c *sessions) add(key tokenHash, s *Session, age uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, there := c.at[key]; there || age != c.age {
+	if _, there := c.at[key]; there || age != c.age.Load() {
 		return
 	}
 	i := c.room()
@@ -93,7 +94,7 @@ func (c *sessions) free(i int) {
 func (c *sessions) drop(user mxid.UserID, device string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.age++
+	c.age.Add(1)
 	for _, i := range slices.Clone(c.of[user]) {
 		if device == "" || c.slots[i].session.Device == device {
 			c.free(i)

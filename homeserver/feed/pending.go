@@ -20,7 +20,13 @@ type Pending struct {
 	void  func() []byte   // the answer then
 	until time.Time
 	end   func()
+	still func(ctx context.Context) error // nil for a client that may always ask
 }
+
+// While ends the request when still returns an error, which is then the answer:
+// what comes after a logout is not for this client. It is asked whenever the user
+// is woken.
+func (p *Pending) While(still func(ctx context.Context) error) { p.still = still }
 
 // begin answers a request to which there is something to tell now. A device that
 // is to wait for more although there is something waits here: to park its request
@@ -45,6 +51,9 @@ func (p *Pending) Wait(ctx context.Context) ([]byte, error) {
 	defer p.end()
 	timeout := time.NewTimer(time.Until(p.until))
 	defer timeout.Stop()
+	if err := p.goesOn(ctx); err != nil { // it may have ended before somebody listened
+		return nil, err
+	}
 	for {
 		last := false
 		select {
@@ -58,6 +67,9 @@ func (p *Pending) Wait(ctx context.Context) ([]byte, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		if err := p.goesOn(ctx); err != nil {
+			return nil, err
+		}
 		var body []byte
 		var done bool
 		var err error
@@ -69,6 +81,13 @@ func (p *Pending) Wait(ctx context.Context) ([]byte, error) {
 			return body, err
 		}
 	}
+}
+
+func (p *Pending) goesOn(ctx context.Context) error {
+	if p.still == nil {
+		return nil
+	}
+	return p.still(ctx)
 }
 
 // lookCalmly looks when it is time.
