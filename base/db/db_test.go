@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -417,5 +420,34 @@ func TestPostgresDiskFull(t *testing.T) {
 	}
 	if n := count(t, d); n != 1 || d.Position() != 1 {
 		t.Errorf("%d rows at position %d, want 1 and 1", n, d.Position())
+	}
+}
+
+// Other users of the machine cannot read what people said, also where the folder
+// is open to them.
+func TestFilesAreForTheServerAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, filepath.Join(dir, "hearth.db"))
+	if err := d.Write(t.Context(), func(tx *db.Tx) error { return insert(tx, 1, "me") }); err != nil {
+		t.Fatal(err)
+	}
+	more := db.Migration{Name: "more", SQL: "CREATE TABLE more (id BIGINT PRIMARY KEY);\n"}
+	if err := d.Migrate(t.Context(), append(slices.Clone(notes), more)); err != nil {
+		t.Fatal(err)
+	}
+	if old := count(t, open(t, filepath.Join(dir, "hearth.db.before-2"))); old != 1 {
+		t.Errorf("the copy from before the update has %d notes", old)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
 	}
 }

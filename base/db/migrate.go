@@ -193,6 +193,9 @@ func (d *DB) copyBefore(ctx context.Context, version int) error {
 	if err := os.Remove(target); err != nil && !os.IsNotExist(err) {
 		return err
 	}
+	if err := ownFile(target); err != nil {
+		return err
+	}
 	_, err = c.exec(`VACUUM INTO $1`, []any{target})
 	return err
 }

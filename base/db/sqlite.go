@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 
 	"zombiezen.com/go/sqlite"
@@ -24,6 +25,9 @@ type sqliteConn struct {
 }
 
 func openSQLite(_ context.Context, o Options) (func(context.Context) (conn, error), readers, error) {
+	if err := ownFile(o.Source); err != nil {
+		return nil, nil, fmt.Errorf("open database: %w", err)
+	}
 	open := func(cache int) (conn, error) {
 		c, err := sqlite.OpenConn(o.Source, sqlite.OpenReadWrite, sqlite.OpenCreate)
 		if err != nil {
@@ -60,6 +64,17 @@ func openSQLite(_ context.Context, o Options) (func(context.Context) (conn, erro
 		pool.free <- c
 	}
 	return func(context.Context) (conn, error) { return open(writerCache) }, pool, nil
+}
+
+// ownFile makes path if it is not there. What people said is for nobody else on
+// this machine, whatever the folder lets through; SQLite gives the files beside
+// a database its mode.
+func ownFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // connPool lends a fixed set of connections.
