@@ -147,6 +147,12 @@ func (e *Engine) stillUnread(ctx context.Context, user string, pushes []store.Pu
 				return nil, err
 			}
 		}
+		if !read && ev.Is("m.room.member", user) {
+			read, err = e.isAnswered(ctx, u)
+			if err != nil {
+				return nil, err
+			}
+		}
 		if read {
 			continue
 		}
@@ -172,6 +178,12 @@ func (e *Engine) ownReceipts(ctx context.Context, user string, r *room.Room) ([]
 	}
 	own, err := e.Receipts.Own(ctx, user, r.NID)
 	return append([]store.Receipt{}, own...), err
+}
+
+// isAnswered reports whether an invitation is over.
+func (e *Engine) isAnswered(ctx context.Context, u unreadEvent) (bool, error) {
+	now, err := e.Rooms.StateEvent(ctx, u.room, u.room.Current().State, u.ev.Type, *u.ev.StateKey)
+	return now != nil && now.NID != u.ev.NID, err
 }
 
 func (e *Engine) isRead(ctx context.Context, u unreadEvent, own []store.Receipt) (bool, error) {

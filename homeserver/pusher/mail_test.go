@@ -15,6 +15,7 @@ import (
 	"hearth/base/store"
 	"hearth/homeserver/pusher"
 	"hearth/homeserver/receipt"
+	"hearth/homeserver/room"
 	"hearth/matrix/mxerr"
 )
 
@@ -196,6 +197,35 @@ func TestMailAboutWhatWasMissed(t *testing.T) {
 			}
 		}
 		h.waiting(0)
+	})
+}
+
+// TestNoMailAboutAnsweredInvites: who has come need not be told that they may.
+func TestNoMailAboutAnsweredInvites(t *testing.T) {
+	withMail(t, func(h *postHouse) {
+		invited := func(name string) *room.Room {
+			r, err := h.rooms.Create(h.Context(), alice, room.CreateRequest{Name: name})
+			if err == nil {
+				err = h.rooms.Invite(h.Context(), alice, r.ID, bob, "")
+			}
+			if err != nil {
+				h.Fatal(err)
+			}
+			return r
+		}
+		cellar := invited("Cellar")
+		invited("Attic")
+		if err := h.rooms.Join(h.Context(), bob, cellar.ID, room.JoinRequest{}); err != nil {
+			h.Fatal(err)
+		}
+		h.room = cellar
+		h.say("wine")
+		h.waiting(3)
+		h.clock.pass(10 * time.Minute)
+		m := h.mailed()
+		if m.Subject != "[test] 2 messages in 2 rooms" || strings.Count(m.Text, "invites you") != 1 || !strings.Contains(m.Text, "Attic") || !strings.Contains(m.Text, "wine") {
+			h.Errorf("%s\n%s", m.Subject, m.Text)
+		}
 	})
 }
 
