@@ -78,14 +78,8 @@ func Body(r *http.Request) (json.RawMessage, error) {
 // content is Body for requests where no body is something else than {}.
 func content(r *http.Request) (json.RawMessage, error) {
 	body, err := io.ReadAll(r.Body)
-	if isTooLarge(err) {
-		return nil, mxerr.New(mxerr.TooLarge, "The body is too large")
-	}
-	if isLate(err) {
-		return nil, &mxerr.Error{Code: mxerr.Unknown, Text: "The body did not arrive in time", Status: http.StatusRequestTimeout}
-	}
 	if err != nil {
-		return nil, &mxerr.Error{Code: mxerr.NotJSON, Text: "The body could not be read", Cause: err}
+		return nil, err
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"hearth/matrix/mxerr"
 )
 
 // How long a client may take to send a body or to read an answer: a minute,
@@ -47,8 +49,23 @@ func (h *hurried) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isLate tells a body that did not arrive in time.
-func isLate(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+// body is a body whose errors may be shown: that it does not arrive is the client's
+// doing, whoever reads it here.
+type body struct{ io.ReadCloser }
+
+func (b body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	shown := &mxerr.Error{Code: mxerr.Unknown, Text: "The body could not be read", Status: http.StatusBadRequest, Cause: err}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		shown = &mxerr.Error{Code: mxerr.TooLarge, Text: "The body is too large", Cause: err}
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		shown.Text, shown.Status = "The body did not arrive in time", http.StatusRequestTimeout
+	}
+	return n, shown
+}
 
 // unhurried lets the handler take its time before it answers, whatever was set
 // for the answer before on this connection.

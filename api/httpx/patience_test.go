@@ -59,6 +59,12 @@ func serve(t *testing.T, f func(t *testing.T, p pipes)) {
 			case <-time.After(time.Hour):
 				return map[string]string{"news": "none"}, nil
 			}
+		})}, httpx.Route{Pattern: "POST /file", MaxBody: 100 << 20, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				httpx.Fail(w, r, err)
+			}
+		})}, httpx.Route{Pattern: "POST /own", Auth: httpx.User, MaxBody: 100 << 20, Handler: httpx.JSON(func(context.Context, *http.Request, httpx.None) (any, error) {
+			return nil, nil
 		})}, httpx.Route{Pattern: "GET /large", Handler: httpx.JSON(func(context.Context, *http.Request, httpx.None) (any, error) {
 			return strings.Repeat("x", 1<<20), nil
 		})})
@@ -166,6 +172,32 @@ func TestMaySend(t *testing.T) {
 				if status == http.StatusContinue {
 					_, _ = io.WriteString(c, "{}")
 				}
+			}
+			c.Close()
+		}
+	})
+}
+
+// What breaks off is the client's doing, whoever reads it; and whoever may not send
+// is not waited for as long as those who may.
+func TestBodyThatBreaksOff(t *testing.T) {
+	serve(t, func(t *testing.T, p pipes) {
+		for _, tc := range []struct {
+			request string
+			status  int
+			within  time.Duration
+		}{
+			{"PUT %s/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", http.StatusBadRequest, time.Second},
+			{"POST %s/file HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", http.StatusBadRequest, time.Second},
+			{"POST %s/file HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", http.StatusRequestTimeout, time.Hour},
+			{"POST %s/own HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", http.StatusUnauthorized, 2 * time.Minute},
+		} {
+			c := p.dial()
+			start := time.Now()
+			fmt.Fprintf(c, tc.request, base)
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || res.StatusCode != tc.status || time.Since(start) > tc.within {
+				t.Errorf("%q: %v, %v after %v, want %d", tc.request, res, err, time.Since(start), tc.status)
 			}
 			c.Close()
 		}

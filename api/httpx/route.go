@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -258,13 +257,13 @@ func (rt *Router) guard(route Route) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unhurried(w)
-		r.Body = http.MaxBytesReader(w, hurry(w, r, maxBody), maxBody)
+		r.Body = body{http.MaxBytesReader(w, hurry(w, r, maxBody), maxBody)}
 		call := &call{router: rt, addr: rt.clientAddr(r), agent: r.UserAgent()}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, call))
 		if err := rt.admit(r, route, call); err != nil {
 			if !waits(r) {
 				// Unread bodies would make the connection useless for the next request.
-				_, _ = io.CopyN(io.Discard, r.Body, DefaultMaxBody)
+				_, _ = io.CopyN(io.Discard, hurry(w, r, DefaultMaxBody), DefaultMaxBody)
 			}
 			rt.Fail(w, r, err)
 			return
@@ -491,10 +490,4 @@ func Agent(ctx context.Context) string {
 		return c.agent
 	}
 	return ""
-}
-
-// isTooLarge tells a body that hit MaxBody.
-func isTooLarge(err error) bool {
-	_, ok := errors.AsType[*http.MaxBytesError](err)
-	return ok
 }
