@@ -55,6 +55,19 @@ func (c *Counter) advance(ctx context.Context, r *room.Room, t *tally, upto int6
 	return nil
 }
 
+// recount counts anew, since something that was counted may be redacted by now. It
+// leaves the counts of those who have not read for long as they are: they would be
+// counted anew by every redaction, and nobody sees the difference.
+func (c *Counter) recount(ctx context.Context, r *room.Room, t *tally) error {
+	from, err := c.start(ctx, r, t)
+	if err == nil && t.upto-from <= page {
+		t.clear("")
+		err = c.walk(ctx, r, t, from, t.upto, "")
+	}
+	t.redacted = false
+	return err
+}
+
 // walk counts the events with places in (after, upto] page by page; with only,
 // those of one thread.
 func (c *Counter) walk(ctx context.Context, r *room.Room, t *tally, after, upto int64, only string) error {
@@ -118,6 +131,9 @@ func (c *Counter) member(ctx context.Context, r *room.Room, user string) (member
 }
 
 func (c *Counter) countOne(ctx context.Context, r *room.Room, t *tally, m member, ev *room.Event, only string) error {
+	if ev.Type == "m.room.redaction" && t.count("") > 0 {
+		t.redacted = true
+	}
 	if ev.Is("m.room.member", t.user) {
 		return c.countMembership(ctx, r, t, ev, only)
 	}

@@ -100,6 +100,7 @@ type tally struct {
 	readAll   int64
 	readIn    map[string]int64 // by thread, receipt.Main among them
 	evaluated int              // events since the last save
+	redacted  bool             // something that is counted may be gone
 }
 
 // New returns a Counter. It observes receipts and push rules, so call New
@@ -154,6 +155,11 @@ func (c *Counter) bringUp(ctx context.Context, r *room.Room, t *tally, upto int6
 	}
 	if t.upto < upto {
 		if err := c.advance(ctx, r, t, upto); err != nil {
+			return err
+		}
+	}
+	if t.redacted {
+		if err := c.recount(ctx, r, t); err != nil {
 			return err
 		}
 	}

@@ -341,6 +341,19 @@ func TestRedactedEventsDoNotCount(t *testing.T) {
 		_, err := h.rooms.Send(h.Context(), h.room.ID, room.Draft{Sender: alice, Type: "m.room.redaction", Redacts: id, Content: json.RawMessage(`{}`)})
 		h.must(err)
 		h.counts("0/0")
+
+		// Nor do those that were counted before.
+		root, mention := h.say(alice, "first"), h.mention()
+		in := h.inThread(alice, root)
+		h.inThread(alice, root)
+		h.counts("2/1 2/0", root)
+		for _, id := range []string{mention, in} {
+			_, err := h.rooms.Send(h.Context(), h.room.ID, room.Draft{Sender: alice, Type: "m.room.redaction", Redacts: id, Content: json.RawMessage(`{}`)})
+			h.must(err)
+		}
+		h.counts("1/0 1/0", root)
+		h.start() // and a restart changes nothing
+		h.counts("1/0 1/0", root)
 	})
 }
 
