@@ -184,3 +184,24 @@ func TestLogoutEndsSync(t *testing.T) {
 		}
 	})
 }
+
+// TestComingIntoATalk: who comes into a room is told that there was something
+// before, also where a filter shows all messages and nothing else.
+func TestComingIntoATalk(t *testing.T) {
+	h := newHouse(t, "", nil)
+	alice, bob := h.user(t, "alice"), h.user(t, "bob")
+	r := room(t, alice)
+	if _, err := say(t.Context(), alice, r, "1", "words"); err != nil {
+		t.Fatal(err)
+	}
+	filter := url.QueryEscape(`{"room":{"timeline":{"limit":10,"types":["m.room.message"]}}}`)
+	since := ask(t, bob, http.MethodGet, v3+"/sync?filter="+filter, nil)["next_batch"].(string)
+	if err := bob.Do(t.Context(), http.MethodPost, v3+"/join/"+url.PathEscape(r), struct{}{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	joined := ask(t, bob, http.MethodGet, v3+"/sync?filter="+filter+"&since="+since, nil)["rooms"].(map[string]any)["join"].(map[string]any)
+	timeline := joined[r].(map[string]any)["timeline"].(map[string]any)
+	if timeline["limited"] != true || len(timeline["events"].([]any)) != 1 {
+		t.Errorf("bob is told %v", timeline)
+	}
+}

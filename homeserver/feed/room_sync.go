@@ -126,7 +126,9 @@ func (b *syncBuild) news(r *room.Room, viewer *room.Viewer, isNew bool, upto int
 	if err != nil {
 		return n, err
 	}
-	n.limited = more
+	// Of a room that is new to a client that has synced before, everything before is
+	// a gap, as with Synapse.
+	n.limited = more || isNew && b.since != nil
 	if limit == 0 {
 		n.limited = n.limited || len(events) > 0
 	}
