@@ -22,8 +22,7 @@ func (e *Engine) DeactivateSelf(ctx context.Context, s *Session, erase bool, aut
 // devices and tokens are gone, nobody sees the profile, and the user leaves all
 // rooms. The name is never given to anybody else. With erase the profile and the
 // account data are gone too, and what the user wrote is hidden from those who join
-// later. An unknown
-// user is M_NOT_FOUND.
+// later. An unknown user is M_NOT_FOUND.
 func (e *Engine) Deactivate(ctx context.Context, user string, erase bool) error {
 	var u store.User
 	err := e.db.Write(ctx, func(tx *db.Tx) (err error) {
