@@ -2,7 +2,8 @@ package feed
 
 import (
 	"encoding/json"
-	"strings"
+
+	"hearth/matrix/canonjson"
 )
 
 // fields is a tree of the fields of an event that a client wants; a leaf wants
@@ -18,7 +19,7 @@ func fieldsOf(paths []string) fields {
 	root := fields{}
 	for _, path := range paths {
 		at := root
-		for _, name := range splitPath(path) {
+		for _, name := range canonjson.SplitPath(path) {
 			if at[name] == nil {
 				at[name] = fields{}
 			}
@@ -26,26 +27,6 @@ func fieldsOf(paths []string) fields {
 		}
 	}
 	return root
-}
-
-// splitPath parts a path at its dots; a backslash before a dot or a backslash
-// makes it a part of the name.
-func splitPath(path string) []string {
-	var names []string
-	var name strings.Builder
-	for i := 0; i < len(path); i++ {
-		switch {
-		case path[i] == '\\' && i+1 < len(path) && (path[i+1] == '.' || path[i+1] == '\\'):
-			i++
-			name.WriteByte(path[i])
-		case path[i] == '.':
-			names = append(names, name.String())
-			name.Reset()
-		default:
-			name.WriteByte(path[i])
-		}
-	}
-	return append(names, name.String())
 }
 
 // of returns the wanted part of a JSON value, nil if there is none.

@@ -2,6 +2,7 @@ package canonjson
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -135,4 +136,18 @@ func ExampleGet() {
 	raw, ok := Get([]byte(`{"body":"hi","msgtype":"m.text"}`), "body")
 	fmt.Println(string(raw), ok)
 	// Output: "hi" true
+}
+
+func TestSplitPath(t *testing.T) {
+	for path, want := range map[string][]string{
+		"":                   {""},
+		"content.body":       {"content", "body"},
+		`content.m\.relates`: {"content", "m.relates"},
+		`a\\.b`:              {`a\`, "b"},
+		`a\b.`:               {`a\b`, ""},
+	} {
+		if got := SplitPath(path); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"hearth/matrix/canonjson"
 )
 
 // Rules is a Ruleset made ready to evaluate events. It never changes, so
@@ -99,14 +101,14 @@ func aboutUser(r Rule, c Condition, userID string) condition {
 	case !r.Default:
 		return nil
 	case c.Kind == "event_match" && c.Pattern != nil && *c.Pattern == userID:
-		p := parsePath(c.Key)
+		p := canonjson.SplitPath(c.Key)
 		return func(f *Fields, ctx *Context) bool {
 			v, _ := f.property(p)
 			s, ok := v.(string)
 			return ok && ctx.user != "" && strings.EqualFold(s, ctx.user)
 		}
 	case c.Kind == "event_property_contains" && parseScalar(c.Value).equal(userID):
-		p := parsePath(c.Key)
+		p := canonjson.SplitPath(c.Key)
 		return func(f *Fields, ctx *Context) bool {
 			v, _ := f.property(p)
 			list, _ := v.([]any)
@@ -123,9 +125,9 @@ func compile(c Condition) condition {
 	case "event_match":
 		return eventMatch(c)
 	case "event_property_is":
-		return propertyIs(parsePath(c.Key), parseScalar(c.Value))
+		return propertyIs(canonjson.SplitPath(c.Key), parseScalar(c.Value))
 	case "event_property_contains":
-		return propertyContains(parsePath(c.Key), parseScalar(c.Value))
+		return propertyContains(canonjson.SplitPath(c.Key), parseScalar(c.Value))
 	case "contains_display_name":
 		return containsDisplayName
 	case "room_member_count":
@@ -152,7 +154,7 @@ func eventMatch(c Condition) condition {
 	case "type":
 		return func(f *Fields, _ *Context) bool { return g.whole(f.typ) }
 	}
-	p := parsePath(c.Key)
+	p := canonjson.SplitPath(c.Key)
 	return func(f *Fields, _ *Context) bool {
 		v, _ := f.property(p)
 		s, ok := v.(string)

@@ -97,27 +97,6 @@ func (f *Fields) bodyText() (string, bool) {
 // one.
 type path []string
 
-// parsePath cuts a dot-separated path. A backslash before a dot or a
-// backslash takes its meaning away; before anything else it is itself
-// (appendices/#dot-separated-property-paths).
-func parsePath(s string) path {
-	var p path
-	var name strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && i+1 < len(s) && (s[i+1] == '.' || s[i+1] == '\\'):
-			i++
-			name.WriteByte(s[i])
-		case s[i] == '.':
-			p = append(p, name.String())
-			name.Reset()
-		default:
-			name.WriteByte(s[i])
-		}
-	}
-	return append(p, name.String())
-}
-
 // scalar is a JSON value that is not compound: exactly what
 // event_property_is and event_property_contains compare.
 type scalar struct {
