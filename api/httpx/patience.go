@@ -49,6 +49,12 @@ func (h *hurried) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Bounded is the body of a request, of at most so many bytes and for a fair time.
+// Errors of reading it may be shown: M_TOO_LARGE, M_UNKNOWN with 400 or 408.
+func Bounded(w http.ResponseWriter, r *http.Request, most int64) io.ReadCloser {
+	return body{http.MaxBytesReader(w, hurry(w, r, most), most)}
+}
+
 // body is a body whose errors may be shown: that it does not arrive is the client's
 // doing, whoever reads it here.
 type body struct{ io.ReadCloser }

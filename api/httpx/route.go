@@ -257,7 +257,7 @@ func (rt *Router) guard(route Route) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unhurried(w)
-		r.Body = body{http.MaxBytesReader(w, hurry(w, r, maxBody), maxBody)}
+		r.Body = Bounded(w, r, maxBody)
 		call := &call{router: rt, addr: rt.clientAddr(r), agent: r.UserAgent()}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, call))
 		if err := rt.admit(r, route, call); err != nil {

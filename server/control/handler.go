@@ -76,7 +76,10 @@ func Handler(a Admin) http.Handler {
 	mux.Handle("DELETE /tokens/{token}", door(func(ctx context.Context, r *http.Request, _ httpx.None) (httpx.None, error) {
 		return httpx.None{}, a.RevokeToken(ctx, r.PathValue("token"))
 	}))
-	return http.MaxBytesHandler(mux, maxBody)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = httpx.Bounded(w, r, maxBody)
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // door is httpx.JSON, but it tells failures of the server in full: whoever can
