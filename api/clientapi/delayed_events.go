@@ -41,7 +41,7 @@ func (a *Rooms) delayedEventRoutes() []httpx.Route {
 		// gone, and has no token of theirs.
 		Pattern: "POST /delayed_events/{delayId}/{action}",
 		In:      msc4140,
-		Auth:    httpx.Optional,
+		Auth:    httpx.Anyone,
 		Limit:   "delayed",
 		MaxBody: smallBody,
 		Handler: httpx.JSON(a.updateDelayedEvent),
@@ -49,7 +49,7 @@ func (a *Rooms) delayedEventRoutes() []httpx.Route {
 		// As it was at first, with the action in the body.
 		Pattern: "POST /delayed_events/{delayId}",
 		In:      msc4140,
-		Auth:    httpx.Optional,
+		Auth:    httpx.Anyone,
 		Limit:   "delayed",
 		MaxBody: smallBody,
 		Handler: httpx.JSON(a.updateDelayedEvent),
