@@ -116,10 +116,17 @@ func (e *Engine) fetch(w Want) (m store.Media, err error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
+		if err := c.life.Err(); err != nil {
+			return m, err
+		}
 	case <-turn.C:
 		return m, mxerr.New(mxerr.LimitExceeded, "Too many files come in: try again")
 	case <-c.life.Done():
 		return m, c.life.Err()
+	}
+	// It may have come since somebody did not find it.
+	if m, err := e.row(c.life, w.Origin, w.ID); err == nil {
+		return m, nil
 	}
 	in, err := e.Fetch(c.life, mxid.ServerName(w.Origin), w.ID, w.Wait, e.Remote.MaxFile)
 	if err != nil {

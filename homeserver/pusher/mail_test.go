@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +150,38 @@ func (h *postHouse) waiting(n int) {
 	}
 }
 
+// queued waits until an event waits for the mail about it; others may be gone by
+// then.
+func (h *postHouse) queued(id string) {
+	h.Helper()
+	ev, err := h.rooms.EventByID(h.Context(), id)
+	if err != nil {
+		h.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		there := false
+		err := h.db.Read(h.Context(), func(tx *db.Tx) error {
+			all, err := store.PushersOf(tx, bob)
+			if err != nil || len(all) != 1 {
+				return err
+			}
+			pushes, err := store.Pushes(tx, all[0].ID, 1000)
+			there = slices.ContainsFunc(pushes, func(p store.Push) bool { return p.Event == ev.NID })
+			return err
+		})
+		if err != nil {
+			h.Fatal(err)
+		}
+		if there && h.clock.armed() {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%s does not wait", id)
+		}
+		time.Sleep(time.Millisecond) // there is nothing to wait for but the store
+	}
+}
+
 func (h *postHouse) mailed() mail.Message {
 	h.Helper()
 	select {
@@ -219,8 +252,7 @@ func TestNoMailAboutAnsweredInvites(t *testing.T) {
 			h.Fatal(err)
 		}
 		h.room = cellar
-		h.say("wine")
-		h.waiting(3)
+		h.queued(h.say("wine"))
 		h.clock.pass(10 * time.Minute)
 		m := h.mailed()
 		if m.Subject != "[test] 2 messages in 2 rooms" || strings.Count(m.Text, "invites you") != 1 || !strings.Contains(m.Text, "Attic") || !strings.Contains(m.Text, "wine") {
