@@ -1,6 +1,8 @@
 package pusher
 
 import (
+	"context"
+	"crypto/ed25519"
 	"fmt"
 	"testing"
 
@@ -86,6 +88,61 @@ func TestRoomsInMemory(t *testing.T) {
 			if err != nil || len(all) != 1 || len(e.inRoom) != 1 {
 				t.Errorf("%d pushers, %d rooms in memory, %v", len(all), len(e.inRoom), err)
 			}
+		}
+	})
+}
+
+type nameless struct{}
+
+func (nameless) Profile(context.Context, string) (string, string, error) { return "", "", nil }
+
+// TestMessageRightAfterJoin: who came in just before a message hears of it, also
+// when both are looked at together.
+func TestMessageRightAfterJoin(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, d *db.DB) {
+		hub := notify.NewHub(d.Position())
+		rooms := room.New(room.Config{DB: d, Hub: hub, Server: "test", KeyID: "ed25519:1", Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Profiles: nameless{}})
+		receipts, data := receipt.New(d, rooms, hub), personal.New(d, hub)
+		e := New(Config{DB: d, Rooms: rooms, Receipts: receipts, Personal: data, Push: push.New(push.Config{DB: d, Rooms: rooms, Receipts: receipts, Personal: data})})
+		const alice, bob = "@alice:test", "@bob:test"
+		seen := int64(0)
+		look := func() []store.Push {
+			var events []store.RawEvent
+			err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+				events, err = store.EventsFrom(tx, seen, batch)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen = events[len(events)-1].NID
+			pushes, err := e.decide(t.Context(), events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pushes
+		}
+		r, err := rooms.Create(t.Context(), alice, room.CreateRequest{Preset: "public_chat"})
+		if err == nil {
+			err = d.Write(t.Context(), func(tx *db.Tx) error {
+				return store.SetPusher(tx, store.Pusher{ID: tx.NextPos(), User: bob, App: "a", Key: "k", Kind: HTTP, Data: []byte(`{}`)})
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pushes := look(); len(pushes) != 0 {
+			t.Errorf("%d pushes of a room that bob is not in", len(pushes))
+		}
+		err = rooms.Join(t.Context(), bob, r.ID, room.JoinRequest{})
+		if err == nil {
+			_, err = rooms.Send(t.Context(), r.ID, room.Draft{Sender: alice, Type: "m.room.message", Content: []byte(`{"msgtype":"m.text","body":"Welcome"}`)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pushes := look(); len(pushes) != 1 {
+			t.Errorf("%d pushes, want that of the message", len(pushes))
 		}
 	})
 }

@@ -323,6 +323,7 @@ func (e *Engine) store(ctx context.Context, pushes []store.Push, pos int64) erro
 // decide finds who is to hear of events, the newest first.
 func (e *Engine) decide(ctx context.Context, events []store.RawEvent) (out []store.Push, err error) {
 	now, pace := e.Now().UnixMilli(), e.newPace()
+	e.forgetMembers(events)
 	for _, raw := range slices.Backward(events) {
 		if raw.Ord == nil || raw.Flags != 0 {
 			continue

@@ -223,14 +223,28 @@ func storable(all ...string) bool {
 	})
 }
 
+// forgetMembers forgets who is in the rooms where that changes. It comes before the
+// look at any of events, which begins with the newest.
+func (e *Engine) forgetMembers(events []store.RawEvent) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, raw := range events {
+		if isMember(raw) {
+			delete(e.inRoom, raw.Room)
+		}
+	}
+}
+
+func isMember(raw store.RawEvent) bool {
+	typ, _ := canonjson.GetString(raw.JSON, "type")
+	return typ == "m.room.member"
+}
+
 // pushersFor returns the pushers of those who may hear of an event: who is in
 // the room, and who is invited by it.
 func (e *Engine) pushersFor(ctx context.Context, r *room.Room, raw store.RawEvent) ([]store.Pusher, error) {
 	var invited string
-	if typ, _ := canonjson.GetString(raw.JSON, "type"); typ == "m.room.member" {
-		e.mu.Lock()
-		delete(e.inRoom, r.NID)
-		e.mu.Unlock()
+	if isMember(raw) {
 		content, _ := canonjson.Get(raw.JSON, "content")
 		if m, _ := canonjson.GetString(content, "membership"); m == "invite" {
 			invited, _ = canonjson.GetString(raw.JSON, "state_key")
