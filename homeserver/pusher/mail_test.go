@@ -128,6 +128,24 @@ func mailTo(address string) store.Pusher {
 // waiting waits until n messages are on their way to bob, and when they go is known.
 func (h *postHouse) waiting(n int) {
 	h.Helper()
+	h.until(func(have []store.Push) bool { return len(have) == n && (n == 0 || h.clock.armed()) }, fmt.Sprintf("%d wait", n))
+}
+
+// queued waits until an event waits for the mail about it; others may be gone by
+// then.
+func (h *postHouse) queued(id string) {
+	h.Helper()
+	ev, err := h.rooms.EventByID(h.Context(), id)
+	if err != nil {
+		h.Fatal(err)
+	}
+	is := func(p store.Push) bool { return p.Event == ev.NID }
+	h.until(func(have []store.Push) bool { return slices.ContainsFunc(have, is) && h.clock.armed() }, id+" waits")
+}
+
+// until looks at what waits for bob's mail until it is as wanted.
+func (h *postHouse) until(done func(have []store.Push) bool, want string) {
+	h.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		var have []store.Push
 		err := h.db.Read(h.Context(), func(tx *db.Tx) error {
@@ -140,43 +158,11 @@ func (h *postHouse) waiting(n int) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		if len(have) == n && (n == 0 || h.clock.armed()) {
+		if done(have) {
 			return
 		}
 		if time.Now().After(deadline) {
-			h.Fatalf("%d wait, want %d", len(have), n)
-		}
-		time.Sleep(time.Millisecond) // there is nothing to wait for but the store
-	}
-}
-
-// queued waits until an event waits for the mail about it; others may be gone by
-// then.
-func (h *postHouse) queued(id string) {
-	h.Helper()
-	ev, err := h.rooms.EventByID(h.Context(), id)
-	if err != nil {
-		h.Fatal(err)
-	}
-	for deadline := time.Now().Add(10 * time.Second); ; {
-		there := false
-		err := h.db.Read(h.Context(), func(tx *db.Tx) error {
-			all, err := store.PushersOf(tx, bob)
-			if err != nil || len(all) != 1 {
-				return err
-			}
-			pushes, err := store.Pushes(tx, all[0].ID, 1000)
-			there = slices.ContainsFunc(pushes, func(p store.Push) bool { return p.Event == ev.NID })
-			return err
-		})
-		if err != nil {
-			h.Fatal(err)
-		}
-		if there && h.clock.armed() {
-			return
-		}
-		if time.Now().After(deadline) {
-			h.Fatalf("%s does not wait", id)
+			h.Fatalf("%d wait, want: %s", len(have), want)
 		}
 		time.Sleep(time.Millisecond) // there is nothing to wait for but the store
 	}
